@@ -1,0 +1,2 @@
+//! The `otel-mlflow` collector.
+fn main() {}

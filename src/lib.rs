@@ -1,0 +1,12 @@
+//! OpenTelemetry-native GenAI tracing for MLflow.
+
+pub mod semconv;
+
+#[cfg(feature = "gateway")]
+pub mod mapping;
+#[cfg(feature = "gateway")]
+pub mod mlflow;
+#[cfg(feature = "gateway")]
+pub mod otlp;
+#[cfg(feature = "gateway")]
+pub mod pipeline;

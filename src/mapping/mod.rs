@@ -1,0 +1,14 @@
+//! OTLP spans to MLflow records, as pure functions.
+//!
+//! Mapping happens in two steps, so that the first needs no database and the second no spans:
+//!
+//! 1. [`map`] turns one export request into [`TraceUpdate`]s, one per trace: rows, and facts.
+//! 2. [`merge`] folds the updates of one trace, in the order of their arrival, into what is stored
+//!    ([`StoredTrace`]) and gives what has to be written ([`TraceWrite`]).
+//!
+//! Both are deterministic: no clock, no randomness, no waiting. A store calls the second step
+//! inside its transaction, with the rows it has locked.
+
+mod update;
+
+pub use update::{StoredSpan, StoredTrace, TraceUpdate, TraceWrite, UsageNode};

@@ -1,0 +1,5 @@
+//! MLflow's own vocabulary: the records it stores, and the limits it sets.
+//!
+//! Nothing here knows of a span as OpenTelemetry sees it.
+
+pub mod records;

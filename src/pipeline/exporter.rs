@@ -1,0 +1,64 @@
+//! Exporters as a pipeline sees them, and the pipeline itself.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use super::{Ack, ComponentId, Delivered, Delivery, ExportError, TraceRequest, ack_channel};
+
+/// A boxed future, so that exporters of different types stand in one list.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The end of a pipeline: takes requests, and answers for each of them.
+pub trait TraceExporter: Send + Sync + 'static {
+    /// Identity in the configuration.
+    fn id(&self) -> &ComponentId;
+
+    /// Takes a request over. Waits while the exporter's queue is full; the `ack` is used when the
+    /// destination holds the spans, or has refused them.
+    fn export(&self, request: Arc<TraceRequest>, ack: Ack) -> BoxFuture<'_, ()>;
+
+    /// Finishes what was taken over. Nothing is given to the exporter after this.
+    fn shutdown(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Hands each request to every exporter, and joins their answers.
+#[derive(Clone)]
+pub struct Pipeline {
+    exporters: Arc<[Arc<dyn TraceExporter>]>,
+}
+
+impl Pipeline {
+    /// A pipeline that ends in these exporters.
+    pub fn new(exporters: Vec<Arc<dyn TraceExporter>>) -> Self {
+        Self { exporters: exporters.into() }
+    }
+
+    /// Delivers a request. Succeeds when every exporter has kept it; the gravest failure wins.
+    ///
+    /// # Errors
+    ///
+    /// What the exporter that failed says.
+    pub async fn deliver(&self, request: Arc<TraceRequest>) -> Delivery {
+        let mut waiting = Vec::with_capacity(self.exporters.len());
+        for exporter in self.exporters.iter() {
+            let (ack, delivery) = ack_channel();
+            exporter.export(Arc::clone(&request), ack).await;
+            waiting.push(delivery);
+        }
+        let mut joined = Ok(Delivered::default());
+        for delivery in waiting {
+            joined = join(joined, delivery.await);
+        }
+        joined
+    }
+}
+
+/// A retry must win over a rejection, or the exporter that could still succeed loses the request.
+fn join(left: Delivery, right: Delivery) -> Delivery {
+    match (left, right) {
+        (Ok(left), Ok(right)) => Ok(if right.refused_spans() > left.refused_spans() { right } else { left }),
+        (Err(retry @ ExportError::Retry { .. }), _) | (_, Err(retry @ ExportError::Retry { .. })) => Err(retry),
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    }
+}

@@ -1,0 +1,19 @@
+//! How a request travels from a receiver to the exporters, and how its fate travels back.
+//!
+//! ```text
+//! receiver ── TraceRequest + Ack ──> pipeline ──> exporter A
+//!    ^                                  └───────> exporter B
+//!    └────── Delivery (what was kept, or why not) ──┘
+//! ```
+//!
+//! Knows neither a protocol nor a backend.
+
+mod ack;
+mod component;
+mod exporter;
+mod request;
+
+pub use ack::{Ack, Delivered, Delivery, DeliveryFuture, ExportError, ack_channel};
+pub use component::ComponentId;
+pub use exporter::{Pipeline, TraceExporter};
+pub use request::{RequestMetadata, TraceRequest};

@@ -1,0 +1,34 @@
+//! Names that MLflow gives a meaning: span attributes, trace tags and trace metadata.
+
+/// Span attribute: type of the span, such as `CHAT_MODEL`.
+pub const SPAN_TYPE: &str = "mlflow.spanType";
+/// Span attribute: what the operation was given, as JSON text.
+pub const SPAN_INPUTS: &str = "mlflow.spanInputs";
+/// Span attribute: what the operation returned, as JSON text.
+pub const SPAN_OUTPUTS: &str = "mlflow.spanOutputs";
+/// Span attribute: the trace id in MLflow's form.
+pub const TRACE_REQUEST_ID: &str = "mlflow.traceRequestId";
+/// Span attribute: token counts of the span.
+pub const CHAT_TOKEN_USAGE: &str = "mlflow.chat.tokenUsage";
+/// Span attribute: tools that were offered to the model.
+pub const CHAT_TOOLS: &str = "mlflow.chat.tools";
+/// Span attribute: which dialect the messages are in, for the UI's chat view.
+pub const MESSAGE_FORMAT: &str = "mlflow.message.format";
+/// Span attribute: model that answered.
+pub const LLM_MODEL: &str = "mlflow.llm.model";
+/// Span attribute: provider of the model.
+pub const LLM_PROVIDER: &str = "mlflow.llm.provider";
+/// Span attribute: cost of the span, in US dollars.
+pub const LLM_COST: &str = "mlflow.llm.cost";
+/// Prefix of root span attributes that become tags of the trace.
+pub const TRACE_TAG_PREFIX: &str = "mlflow.traceTag.";
+/// Trace tag: name of the trace.
+pub const TRACE_NAME: &str = "mlflow.traceName";
+/// Trace tag: where the trace's artifacts live.
+pub const ARTIFACT_LOCATION: &str = "mlflow.artifactLocation";
+/// Trace tag: where the trace's spans live.
+pub const SPANS_LOCATION: &str = "mlflow.trace.spansLocation";
+/// Trace metadata: user of the trace.
+pub const TRACE_USER: &str = "mlflow.trace.user";
+/// Trace metadata: set once a client has closed the trace.
+pub const TRACE_INFO_FINALIZED: &str = "mlflow.trace.infoFinalized";
