@@ -52,7 +52,8 @@ fn modules_import_only_what_the_architecture_allows() {
 
 /// Every `crate::name` or `opentelemetry_mlflow::name` of a source text, outside comments.
 fn imports(source: &str) -> Vec<String> {
-    let code = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let code =
+        source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let mut found = Vec::new();
     for prefix in ["crate::", "opentelemetry_mlflow::"] {
         for (at, _) in code.match_indices(prefix) {

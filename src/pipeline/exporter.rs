@@ -58,7 +58,9 @@ impl Pipeline {
 fn join(left: Delivery, right: Delivery) -> Delivery {
     match (left, right) {
         (Ok(left), Ok(right)) => Ok(if right.refused_spans() > left.refused_spans() { right } else { left }),
-        (Err(retry @ ExportError::Retry { .. }), _) | (_, Err(retry @ ExportError::Retry { .. })) => Err(retry),
+        (Err(retry @ ExportError::Retry { .. }), _) | (_, Err(retry @ ExportError::Retry { .. })) => {
+            Err(retry)
+        }
         (Err(error), _) | (_, Err(error)) => Err(error),
     }
 }
