@@ -3,6 +3,8 @@
 pub mod semconv;
 
 #[cfg(feature = "gateway")]
+pub mod exporters;
+#[cfg(feature = "gateway")]
 pub mod mapping;
 #[cfg(feature = "gateway")]
 pub mod mlflow;

@@ -1,13 +1,10 @@
 //! Exporters as a pipeline sees them, and the pipeline itself.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use super::{Ack, ComponentId, Delivered, Delivery, ExportError, TraceRequest, ack_channel};
+use futures_util::future::BoxFuture;
 
-/// A boxed future, so that exporters of different types stand in one list.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+use super::{Ack, ComponentId, Delivered, Delivery, ExportError, TraceRequest, ack_channel};
 
 /// The end of a pipeline: takes requests, and answers for each of them.
 pub trait TraceExporter: Send + Sync + 'static {

@@ -15,5 +15,5 @@ mod request;
 
 pub use ack::{Ack, Delivered, Delivery, DeliveryFuture, ExportError, ack_channel};
 pub use component::ComponentId;
-pub use exporter::{BoxFuture, Pipeline, TraceExporter};
+pub use exporter::{Pipeline, TraceExporter};
 pub use request::{RequestMetadata, TraceRequest};

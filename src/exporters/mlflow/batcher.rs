@@ -1,0 +1,217 @@
+//! Group commit: whatever is waiting when the writer is free becomes one write.
+//!
+//! No timer delays a lone request, and a hundred waiting ones cost one transaction. An item's
+//! [`Ack`] is used after its batch is written, so a queue here is never a promise that was given.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use crate::pipeline::{Ack, Delivery, ExportError};
+
+/// Where batches go.
+pub(super) trait BatchSink: Send + Sync + 'static {
+    /// What one request contributes.
+    type Item: Send + 'static;
+
+    /// Weight of an item, counted against [`BatchLimits`].
+    fn weight(item: &Self::Item) -> Weight;
+
+    /// Writes a batch. Answers for each item, in the order of the items.
+    fn write(&self, items: Vec<Self::Item>) -> BoxFuture<'_, Vec<Delivery>>;
+}
+
+/// Size of an item or a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Weight {
+    /// Number of spans.
+    pub(super) spans: usize,
+    /// Bytes of their content.
+    pub(super) bytes: usize,
+}
+
+/// How much a batch, and the queue before it, may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BatchLimits {
+    /// A batch is closed when it holds this many spans or bytes. A single larger item still goes.
+    pub(super) batch: Weight,
+    /// Requests that may wait; a further one waits outside, holding its sender back.
+    pub(super) waiting: usize,
+    /// Batches that may be written at the same time.
+    pub(super) writers: usize,
+}
+
+struct Waiting<T> {
+    item: T,
+    ack: Ack,
+}
+
+/// A bounded queue with writers behind it.
+pub(super) struct Batcher<S: BatchSink> {
+    queue: Mutex<Option<mpsc::Sender<Waiting<S::Item>>>>,
+    writer: Mutex<Option<tokio::task::JoinHandle<()>>>,
+}
+
+impl<S: BatchSink> Batcher<S> {
+    /// Starts the writers on the current runtime.
+    pub(super) fn start(sink: Arc<S>, limits: BatchLimits) -> Self {
+        let (sender, receiver) = mpsc::channel(limits.waiting.max(1));
+        let writer = tokio::spawn(write_batches(sink, receiver, limits));
+        Self { queue: Mutex::new(Some(sender)), writer: Mutex::new(Some(writer)) }
+    }
+
+    /// Queues an item; waits while the queue is full.
+    pub(super) async fn submit(&self, item: S::Item, ack: Ack) {
+        let queue = self.queue.lock().await.clone();
+        match queue {
+            // A closed channel drops the ack, which asks the sender to retry.
+            Some(queue) => drop(queue.send(Waiting { item, ack }).await),
+            None => ack.complete(Err(ExportError::retry("the exporter is shutting down"))),
+        }
+    }
+
+    /// Writes what is queued, then stops.
+    pub(super) async fn shutdown(&self) {
+        self.queue.lock().await.take();
+        if let Some(writer) = self.writer.lock().await.take()
+            && let Err(error) = writer.await
+        {
+            tracing::error!(%error, "a writer stopped before its queue was empty");
+        }
+    }
+}
+
+async fn write_batches<S: BatchSink>(
+    sink: Arc<S>,
+    mut queue: mpsc::Receiver<Waiting<S::Item>>,
+    limits: BatchLimits,
+) {
+    let free_writers = Arc::new(Semaphore::new(limits.writers.max(1)));
+    let mut writing = JoinSet::new();
+    let mut held_over = None;
+    loop {
+        // The writer first, then the batch: while all writers are busy, the batch grows.
+        let Ok(writer) = Arc::clone(&free_writers).acquire_owned().await else { break };
+        let first = match held_over.take() {
+            Some(waiting) => waiting,
+            None => match queue.recv().await {
+                Some(waiting) => waiting,
+                None => break,
+            },
+        };
+        let batch = fill(first, &mut queue, &mut held_over, limits.batch, S::weight);
+        writing.spawn(write_one(Arc::clone(&sink), batch, writer));
+        while writing.try_join_next().is_some() {}
+    }
+    while writing.join_next().await.is_some() {}
+}
+
+/// Takes what is waiting, up to the limit; the item that would exceed it starts the next batch.
+fn fill<T>(
+    first: Waiting<T>,
+    queue: &mut mpsc::Receiver<Waiting<T>>,
+    held_over: &mut Option<Waiting<T>>,
+    limit: Weight,
+    weight: fn(&T) -> Weight,
+) -> Vec<Waiting<T>> {
+    let mut total = weight(&first.item);
+    let mut batch = vec![first];
+    while let Ok(next) = queue.try_recv() {
+        let more = weight(&next.item);
+        total = Weight { spans: total.spans + more.spans, bytes: total.bytes + more.bytes };
+        if total.spans > limit.spans || total.bytes > limit.bytes {
+            *held_over = Some(next);
+            break;
+        }
+        batch.push(next);
+    }
+    batch
+}
+
+async fn write_one<S: BatchSink>(sink: Arc<S>, batch: Vec<Waiting<S::Item>>, writer: OwnedSemaphorePermit) {
+    let (items, acks): (Vec<_>, Vec<_>) =
+        batch.into_iter().map(|waiting| (waiting.item, waiting.ack)).unzip();
+    let deliveries = sink.write(items).await;
+    drop(writer);
+    for (ack, delivery) in acks.into_iter().zip(deliveries) {
+        ack.complete(delivery);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex as StdMutex;
+
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::pipeline::{Delivered, ack_channel};
+
+    /// Records batch sizes; the first write waits until it is released.
+    #[derive(Default)]
+    struct Recorder {
+        batches: StdMutex<Vec<Vec<usize>>>,
+        release: Notify,
+        started: Notify,
+    }
+
+    impl BatchSink for Recorder {
+        type Item = usize;
+
+        fn weight(item: &usize) -> Weight {
+            Weight { spans: *item, bytes: 0 }
+        }
+
+        fn write(&self, items: Vec<usize>) -> BoxFuture<'_, Vec<Delivery>> {
+            Box::pin(async move {
+                let first = self.batches.lock().unwrap().is_empty();
+                self.batches.lock().unwrap().push(items.clone());
+                self.started.notify_one();
+                if first {
+                    self.release.notified().await;
+                }
+                items.iter().map(|_| Ok(Delivered::default())).collect()
+            })
+        }
+    }
+
+    fn limits(spans: usize) -> BatchLimits {
+        BatchLimits { batch: Weight { spans, bytes: usize::MAX }, waiting: 100, writers: 1 }
+    }
+
+    #[tokio::test]
+    async fn items_that_wait_for_the_writer_share_a_batch() {
+        let sink = Arc::new(Recorder::default());
+        let batcher = Batcher::start(Arc::clone(&sink), limits(10));
+        let mut deliveries = Vec::new();
+        for item in [1, 2, 3, 4, 5] {
+            let (ack, delivery) = ack_channel();
+            batcher.submit(item, ack).await;
+            deliveries.push(delivery);
+            if item == 1 {
+                sink.started.notified().await;
+            }
+        }
+        sink.release.notify_one();
+        for delivery in deliveries {
+            assert_eq!(delivery.await, Ok(Delivered::default()));
+        }
+        assert_eq!(*sink.batches.lock().unwrap(), vec![vec![1], vec![2, 3, 4], vec![5]]);
+    }
+
+    #[tokio::test]
+    async fn shutdown_writes_what_is_queued_and_refuses_what_comes_later() {
+        let sink = Arc::new(Recorder::default());
+        sink.release.notify_one();
+        let batcher = Batcher::start(Arc::clone(&sink), limits(1));
+        let (ack, queued) = ack_channel();
+        batcher.submit(7, ack).await;
+        batcher.shutdown().await;
+        assert_eq!(queued.await, Ok(Delivered::default()));
+        let (ack, late) = ack_channel();
+        batcher.submit(8, ack).await;
+        assert!(matches!(late.await, Err(ExportError::Retry { .. })));
+    }
+}

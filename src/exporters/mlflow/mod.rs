@@ -1,0 +1,3 @@
+//! The `mlflow` exporter: traces into MLflow, over its REST API or straight into its database.
+
+mod batcher;

@@ -1,0 +1,3 @@
+//! Where the spans of a pipeline go.
+
+pub mod mlflow;
