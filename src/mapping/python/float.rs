@@ -20,35 +20,44 @@ pub fn push_repr_float(out: &mut String, value: f64) {
     } else if value.is_infinite() {
         out.push_str(if value > 0.0 { "inf" } else { "-inf" });
     } else if value == 0.0 || (1e-4..1e16).contains(&value.abs()) {
-        // `{:?}` of such a float never has an exponent, and always a fraction.
         push_plain(out, value);
     } else {
         push_scientific(out, value);
     }
 }
 
+/// Fewest digits at which two shortest texts can be equally near to a float.
+///
+/// Between those, Python takes the even last digit and Rust the larger one. Rust rounds to even
+/// too when it is told the number of digits.
+const TIES_FROM_DIGITS: usize = 16;
+
 /// Writing to a `String` cannot fail.
 fn push_plain(out: &mut String, value: f64) {
     let start = out.len();
     let _ = write!(out, "{value}");
-    if !out.get(start..).unwrap_or_default().contains('.') {
-        out.push_str(".0");
+    let digits = out.get(start..).unwrap_or_default();
+    match digits.split_once('.') {
+        None => out.push_str(".0"),
+        Some((_, fraction)) if digits.len() > TIES_FROM_DIGITS => {
+            let fraction = fraction.len();
+            out.truncate(start);
+            let _ = write!(out, "{value:.fraction$}");
+        }
+        Some(_) => {}
     }
 }
 
 /// Rust writes `1.5e300` and `1e-5` where Python writes `1.5e+300` and `1e-05`.
 fn push_scientific(out: &mut String, value: f64) {
-    let start = out.len();
-    let _ = write!(out, "{value:e}");
-    let Some(exponent_at) = out.get(start..).and_then(|text| text.find('e')).map(|at| start + at + 1) else {
-        return;
-    };
-    let exponent = out.split_off(exponent_at);
-    let (sign, digits) = match exponent.strip_prefix('-') {
-        Some(digits) => ('-', digits),
-        None => ('+', exponent.as_str()),
-    };
-    let _ = write!(out, "{sign}{digits:0>2}");
+    let mut text = format!("{value:e}");
+    let fraction = text.split_once('.').and_then(|(_, rest)| rest.find('e')).unwrap_or(0);
+    if fraction + 1 >= TIES_FROM_DIGITS {
+        text = format!("{value:.fraction$e}");
+    }
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
+    let _ = write!(out, "{mantissa}e{sign}{exponent:0>2}");
 }
 
 /// Python's `float(text)`; none where Python raises `ValueError`.

@@ -19,6 +19,8 @@ mod loads;
 mod number;
 mod scan;
 mod string;
+#[cfg(test)]
+mod tests;
 mod text;
 mod unicode;
 mod value;

@@ -66,12 +66,12 @@ pub fn write_json_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Appends `json.dumps(text)`: everything beyond ASCII escaped.
+/// Appends `json.dumps(text)`: everything beyond printable ASCII escaped, DEL included.
 pub fn write_ascii_json_string(out: &mut String, text: &str) {
     out.reserve(text.len() + 2);
     out.push('"');
     let mut rest = text;
-    let clean = |byte: &u8| matches!(byte, b' '..=0x7f) && !matches!(byte, b'"' | b'\\');
+    let clean = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     while let Some((plain, special)) =
         rest.split_at_checked(rest.bytes().take_while(|byte| clean(byte)).count())
     {
@@ -92,7 +92,7 @@ pub(super) fn write_ascii_text(out: &mut String, text: &Text) {
     out.push('"');
     for point in CodePoints::new(text.as_bytes()) {
         match u8::try_from(point) {
-            Ok(byte @ b' '..=0x7f) if byte != b'"' && byte != b'\\' => out.push(char::from(byte)),
+            Ok(byte @ b' '..=b'~') if byte != b'"' && byte != b'\\' => out.push(char::from(byte)),
             _ => write_ascii_escape(out, point),
         }
     }
