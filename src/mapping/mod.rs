@@ -9,6 +9,7 @@
 //! Both are deterministic: no clock, no randomness, no waiting. A store calls the second step
 //! inside its transaction, with the rows it has locked.
 
+pub mod prices;
 pub mod python;
 mod update;
 
