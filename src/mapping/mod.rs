@@ -11,6 +11,7 @@
 
 pub mod prices;
 pub mod python;
+pub mod routing;
 mod update;
 
 pub use update::{StoredSpan, StoredTrace, TraceUpdate, TraceWrite, UsageNode};
