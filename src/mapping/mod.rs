@@ -12,6 +12,12 @@
 pub mod prices;
 pub mod python;
 pub mod routing;
-mod update;
 
-pub use update::{StoredSpan, StoredTrace, TraceUpdate, TraceWrite, UsageNode};
+mod merge;
+mod stored;
+mod update;
+mod usage;
+
+pub use merge::{TRACKING_STORE, merge};
+pub use update::{SpanUsage, StoredSpan, StoredTrace, TraceUpdate, TraceWrite};
+pub use usage::{COST_KEYS, TOKEN_KEYS, Tally};

@@ -1,6 +1,8 @@
 //! What mapping passes to a store, and what a store passes back to it.
 
+use super::usage::Tally;
 use crate::mlflow::records::{SpanRecord, TraceRecord, TraceState};
+use crate::otlp::Refusal;
 
 /// What one export request says about one trace.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,24 +27,34 @@ pub struct TraceUpdate {
     pub request_preview: Option<String>,
     /// What the list shows as the response.
     pub response_preview: Option<String>,
+    /// Whether MLflow would fail on the request preview and, where it needs one, give neither.
+    pub preview_failed: bool,
     /// Tags to set, in order; a later value of a key wins.
     pub tags: Vec<(String, String)>,
-    /// Token usage and cost of each span, in the order of the request, repeated spans included.
-    pub nodes: Vec<UsageNode>,
     /// Rows of the spans, in the order of the request, repeated spans included.
     pub spans: Vec<SpanRecord>,
+    /// Token usage and cost of each of the spans, in the same order.
+    pub usage: Vec<SpanUsage>,
     /// Runs to link the trace to.
     pub run_ids: Vec<String>,
 }
 
-/// What a span adds to the totals of its trace.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UsageNode {
-    /// 16 hex digits.
-    pub span_id: String,
-    /// 16 hex digits, or none for a root.
-    pub parent_span_id: Option<String>,
-    // The mapping step defines what it carries here.
+impl TraceUpdate {
+    /// Whether [`merge`](super::merge) needs the stored spans of an existing trace.
+    ///
+    /// Totals are computed over the whole tree, so they need the spans that came before.
+    pub fn needs_stored_spans(&self) -> bool {
+        self.usage.iter().any(|span| span.tokens.is_some() || span.cost.is_some())
+    }
+}
+
+/// What a span adds to the totals of its trace; nothing where a span has no usage.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SpanUsage {
+    /// Token counts.
+    pub tokens: Option<Box<Tally>>,
+    /// Cost in US dollars.
+    pub cost: Option<Box<Tally>>,
 }
 
 /// A trace as the store holds it before a write, read and locked inside the transaction.
@@ -73,13 +85,13 @@ pub struct StoredSpan {
 
 /// What a store has to write for one trace.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TraceWrite {
+pub struct TraceWrite<'a> {
     /// The whole row of `trace_info`, to insert or to update.
     pub record: TraceRecord,
     /// Whether the row is to be inserted.
     pub is_new: bool,
-    /// Rows of `spans` to upsert; no span id twice.
-    pub spans: Vec<SpanRecord>,
+    /// Rows of `spans` to upsert, ordered by span id; no span id twice.
+    pub spans: Vec<&'a SpanRecord>,
     /// Tags to upsert; no key twice. The store adds `mlflow.artifactLocation` to a new trace,
     /// before these.
     pub tags: Vec<(String, String)>,
@@ -87,6 +99,8 @@ pub struct TraceWrite {
     pub metadata: Vec<(String, String)>,
     /// New `assessments.trace_timestamp_ms`, if the start of an existing trace moved.
     pub moved_start_ms: Option<i64>,
-    /// Runs to link the trace to, where the link does not exist.
-    pub run_ids: Vec<String>,
+    /// Runs to link the trace to, where the link does not exist; no id twice.
+    pub run_ids: Vec<&'a str>,
+    /// Updates that could not be folded in, by their position, although earlier ones could.
+    pub refused: Vec<(usize, Refusal)>,
 }

@@ -57,6 +57,16 @@ impl TokenUsage {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Takes over the counts that `newer` knows, and keeps the others.
+    pub fn overwrite(&mut self, newer: Self) {
+        self.input = newer.input.or(self.input);
+        self.output = newer.output.or(self.output);
+        self.total = newer.total.or(self.total);
+        self.cache_read = newer.cache_read.or(self.cache_read);
+        self.cache_creation = newer.cache_creation.or(self.cache_creation);
+        self.cache_creation_above_1hr = newer.cache_creation_above_1hr.or(self.cache_creation_above_1hr);
+    }
 }
 
 /// Cost in US dollars: the three `*_cost` columns of `trace_info` and `spans`.
@@ -74,6 +84,13 @@ impl Cost {
     /// Whether no cost is known.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Takes over the costs that `newer` knows, and keeps the others.
+    pub fn overwrite(&mut self, newer: Self) {
+        self.input = newer.input.or(self.input);
+        self.output = newer.output.or(self.output);
+        self.total = newer.total.or(self.total);
     }
 }
 

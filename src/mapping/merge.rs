@@ -1,0 +1,401 @@
+//! Folding what requests say about a trace into what is stored of it.
+//!
+//! Follows `log_spans` of MLflow 3.17.2's SQL store. Several updates are folded in one go, with the
+//! result that writing them one by one would have.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::stored::stored_usage;
+use super::update::{SpanUsage, StoredTrace, TraceUpdate, TraceWrite};
+use super::usage::{Node, Tree};
+use crate::mlflow::records::{Cost, SpanRecord, TokenUsage, TraceRecord, TraceState};
+use crate::otlp::Refusal;
+use crate::semconv::mlflow::{SPANS_LOCATION, TRACE_USER};
+
+/// Value of the tag [`SPANS_LOCATION`] where spans live in the tracking store's own tables.
+pub const TRACKING_STORE: &str = "TRACKING_STORE";
+
+/// Folds the updates of one trace, in the order of their arrival, into what is stored of it.
+///
+/// `stored` is none for a trace that does not exist yet, and holds its spans if one of the updates
+/// asked for them ([`TraceUpdate::needs_stored_spans`]).
+///
+/// # Errors
+///
+/// A refusal of all updates: the trace is archived, so its spans live elsewhere. Where only later
+/// updates are refused, [`TraceWrite::refused`] holds them.
+pub fn merge(stored: Option<StoredTrace>, updates: &[TraceUpdate]) -> Result<TraceWrite<'_>, Refusal> {
+    let Some(first) = updates.first() else {
+        return Err(Refusal { spans: 0, reason: "no update of a trace was given".to_owned() });
+    };
+    let mut fold = Fold::new(stored, first);
+    for (index, update) in updates.iter().enumerate() {
+        match fold.archived() {
+            Some(reason) => fold.refused.push((index, Refusal { spans: update.spans.len(), reason })),
+            None => fold.apply(update),
+        }
+    }
+    fold.finish(updates.len())
+}
+
+/// A span that is stored, or will be once this write is done.
+struct KnownSpan<'a> {
+    parent_span_id: Option<Cow<'a, str>>,
+    usage: Cow<'a, SpanUsage>,
+}
+
+/// The trace while updates are folded in.
+struct Fold<'a> {
+    record: TraceRecord,
+    is_new: bool,
+    finalized: bool,
+    has_user: bool,
+    spans_location: Option<String>,
+    moved_start_ms: Option<i64>,
+    known: BTreeMap<Cow<'a, str>, KnownSpan<'a>>,
+    spans: BTreeMap<&'a str, &'a SpanRecord>,
+    tags: Vec<(String, String)>,
+    user: Option<String>,
+    run_ids: Vec<&'a str>,
+    refused: Vec<(usize, Refusal)>,
+}
+
+impl<'a> Fold<'a> {
+    fn new(stored: Option<StoredTrace>, first: &TraceUpdate) -> Self {
+        let is_new = stored.is_none();
+        let stored = stored.unwrap_or_else(|| StoredTrace {
+            record: new_record(first),
+            finalized: false,
+            has_user: false,
+            spans_location: None,
+            spans: vec![],
+        });
+        let known = stored.spans.into_iter().map(|span| {
+            let usage = span.content.as_deref().map(stored_usage).unwrap_or_default();
+            let parent_span_id = span.parent_span_id.map(Cow::Owned);
+            (Cow::Owned(span.span_id), KnownSpan { parent_span_id, usage: Cow::Owned(usage) })
+        });
+        Self {
+            known: known.collect(),
+            record: stored.record,
+            is_new,
+            finalized: stored.finalized,
+            has_user: stored.has_user,
+            spans_location: stored.spans_location,
+            moved_start_ms: None,
+            spans: BTreeMap::new(),
+            tags: vec![],
+            user: None,
+            run_ids: vec![],
+            refused: vec![],
+        }
+    }
+
+    /// Why no span can be added, if none can: the trace's spans have been moved elsewhere.
+    fn archived(&self) -> Option<String> {
+        let location = self.spans_location.as_deref().filter(|location| *location != TRACKING_STORE)?;
+        let trace_id = &self.record.trace_id;
+        Some(format!(
+            "trace {trace_id} is archived: its tag {SPANS_LOCATION} is {location:?}, not {TRACKING_STORE}"
+        ))
+    }
+
+    fn apply(&mut self, update: &'a TraceUpdate) {
+        let batch = Tree::new(update_nodes(update).collect());
+        let (has_tokens, has_cost) = (batch.tokens().is_some(), batch.cost().is_some());
+        // MLflow looks this up only where it matters for usage or the session.
+        let finalized = self.finalized && (has_tokens || has_cost || update.session_id.is_some());
+        if has_tokens || has_cost {
+            self.fold_totals(update, &batch, (has_tokens, has_cost), finalized);
+        }
+        if !finalized {
+            self.fold_times(update);
+        }
+        self.fold_facts(update);
+        self.fold_tags(update);
+        self.fold_spans(update);
+        for run_id in &update.run_ids {
+            if !self.run_ids.contains(&run_id.as_str()) {
+                self.run_ids.push(run_id);
+            }
+        }
+        self.record.db_payload_generation += 1;
+    }
+
+    /// Totals over the spans of the update and all others; a client's own totals are kept.
+    fn fold_totals(&mut self, update: &TraceUpdate, batch: &Tree<'_>, has: (bool, bool), finalized: bool) {
+        let sent: BTreeSet<&str> = update.spans.iter().map(|span| span.span_id.as_str()).collect();
+        let others: Vec<_> = self.known.iter().filter(|(id, _)| !sent.contains(id.as_ref())).collect();
+        let whole = (!others.is_empty()).then(|| {
+            let others = others.into_iter().map(|(id, span)| Node {
+                span_id: id,
+                parent_span_id: span.parent_span_id.as_deref(),
+                tokens: span.usage.tokens.as_deref(),
+                cost: span.usage.cost.as_deref(),
+            });
+            Tree::new(update_nodes(update).chain(others).collect())
+        });
+        let tree = whole.as_ref().unwrap_or(batch);
+        let tokens = if has.0 { tree.tokens() } else { None };
+        let cost = if has.1 { tree.cost() } else { None };
+        if let Some(tally) = tokens.filter(|_| !finalized || self.record.tokens.is_empty()) {
+            self.record.tokens.overwrite(tally.to_tokens());
+        }
+        if let Some(tally) = cost.filter(|_| !finalized || self.record.cost.is_empty()) {
+            self.record.cost.overwrite(tally.to_cost());
+        }
+    }
+
+    fn fold_times(&mut self, update: &TraceUpdate) {
+        let record = &mut self.record;
+        let old_start = record.timestamp_ms;
+        let old_end = record.execution_time_ms.map(|duration| old_start.saturating_add(duration));
+        let end = old_end.unwrap_or(update.max_end_ms).max(update.max_end_ms);
+        record.timestamp_ms = old_start.min(update.min_start_ms);
+        record.execution_time_ms = Some(end.saturating_sub(record.timestamp_ms));
+        if record.timestamp_ms < old_start && !self.is_new {
+            self.moved_start_ms = Some(record.timestamp_ms);
+        }
+    }
+
+    /// Facts that the first to give them decides, but for the name, where the last one does.
+    fn fold_facts(&mut self, update: &TraceUpdate) {
+        let record = &mut self.record;
+        if let (TraceState::InProgress | TraceState::Unspecified, Some(state)) = (record.state, update.state)
+        {
+            record.state = state;
+        }
+        let failed = update.preview_failed && record.request_preview.is_none();
+        if !failed {
+            fill(&mut record.request_preview, &update.request_preview);
+            fill(&mut record.response_preview, &update.response_preview);
+        }
+        fill(&mut record.session_id, &update.session_id);
+        if update.trace_name.is_some() {
+            record.trace_name.clone_from(&update.trace_name);
+        }
+        if !self.has_user {
+            self.user.clone_from(&update.user);
+            self.has_user = self.user.is_some();
+        }
+    }
+
+    fn fold_tags(&mut self, update: &TraceUpdate) {
+        for (key, value) in &update.tags {
+            if key == SPANS_LOCATION {
+                self.spans_location = Some(value.clone());
+            }
+            match self.tags.iter_mut().find(|(known, _)| known == key) {
+                Some((_, old)) => old.clone_from(value),
+                None => self.tags.push((key.clone(), value.clone())),
+            }
+        }
+    }
+
+    fn fold_spans(&mut self, update: &'a TraceUpdate) {
+        for (span, usage) in update.spans.iter().zip(&update.usage) {
+            let parent_span_id = span.parent_span_id.as_deref().map(Cow::Borrowed);
+            let known = KnownSpan { parent_span_id, usage: Cow::Borrowed(usage) };
+            self.known.insert(Cow::Borrowed(&span.span_id), known);
+            self.spans.insert(&span.span_id, span);
+        }
+    }
+
+    fn finish(self, updates: usize) -> Result<TraceWrite<'a>, Refusal> {
+        let mut refused = self.refused;
+        if refused.len() == updates {
+            let spans = refused.iter().map(|(_, refusal)| refusal.spans).sum();
+            let reason = refused.pop().map(|(_, refusal)| refusal.reason).unwrap_or_default();
+            return Err(Refusal { spans, reason });
+        }
+        Ok(TraceWrite {
+            record: self.record,
+            is_new: self.is_new,
+            spans: self.spans.into_values().collect(),
+            tags: self.tags,
+            metadata: self.user.map(|user| (TRACE_USER.to_owned(), user)).into_iter().collect(),
+            moved_start_ms: self.moved_start_ms,
+            run_ids: self.run_ids,
+            refused,
+        })
+    }
+}
+
+/// The row that MLflow inserts before it applies the first update.
+fn new_record(update: &TraceUpdate) -> TraceRecord {
+    TraceRecord {
+        trace_id: update.trace_id.clone(),
+        experiment_id: update.experiment_id,
+        timestamp_ms: update.min_start_ms,
+        execution_time_ms: None,
+        state: update.state.unwrap_or(TraceState::InProgress),
+        request_preview: None,
+        response_preview: None,
+        db_payload_generation: 0,
+        trace_name: None,
+        session_id: None,
+        tokens: TokenUsage::default(),
+        cost: Cost::default(),
+    }
+}
+
+fn update_nodes(update: &TraceUpdate) -> impl Iterator<Item = Node<'_>> {
+    update.spans.iter().zip(&update.usage).map(|(span, usage)| Node {
+        span_id: &span.span_id,
+        parent_span_id: span.parent_span_id.as_deref(),
+        tokens: usage.tokens.as_deref(),
+        cost: usage.cost.as_deref(),
+    })
+}
+
+fn fill(column: &mut Option<String>, value: &Option<String>) {
+    if column.is_none() {
+        column.clone_from(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mapping::python::Number;
+    use crate::mapping::{StoredSpan, Tally};
+    use crate::mlflow::records::SpanStatus;
+
+    /// An update of one span; usage is kept in the content too, as a store would give it back.
+    fn update(span_id: &str, parent: Option<&str>, start_ms: i64, input_tokens: Option<i64>) -> TraceUpdate {
+        let mut tally = Tally::default();
+        tally.values[0] = input_tokens.map(|count| Number::Int(count.into()));
+        let content = match input_tokens {
+            Some(count) => {
+                format!(r#"{{"attributes": {{"mlflow.chat.tokenUsage": "{{\"input_tokens\": {count}}}"}}}}"#)
+            }
+            None => r#"{"attributes": {}}"#.to_owned(),
+        };
+        let span = SpanRecord {
+            span_id: span_id.to_owned(),
+            parent_span_id: parent.map(str::to_owned),
+            name: "operation".to_owned(),
+            span_type: None,
+            status: SpanStatus::Unset,
+            start_time_unix_nano: start_ms * 1_000_000,
+            end_time_unix_nano: (start_ms + 5) * 1_000_000,
+            content,
+            cost: Cost::default(),
+            model_name: None,
+            model_provider: None,
+        };
+        TraceUpdate {
+            trace_id: "tr-1".to_owned(),
+            experiment_id: 7,
+            min_start_ms: start_ms,
+            max_end_ms: start_ms + 5,
+            state: parent.is_none().then_some(TraceState::Ok),
+            trace_name: parent.is_none().then(|| format!("name {start_ms}")),
+            session_id: None,
+            user: Some(format!("user {start_ms}")),
+            request_preview: parent.is_none().then(|| format!("request {start_ms}")),
+            response_preview: None,
+            preview_failed: false,
+            tags: vec![("service.name".to_owned(), format!("service {start_ms}"))],
+            spans: vec![span],
+            usage: vec![SpanUsage { tokens: input_tokens.map(|_| Box::new(tally)), cost: None }],
+            run_ids: vec!["run".to_owned()],
+        }
+    }
+
+    /// What a store holds after a write, all spans included.
+    fn stored_after(before: Option<StoredTrace>, write: &TraceWrite<'_>) -> StoredTrace {
+        let mut spans: BTreeMap<String, StoredSpan> = before
+            .iter()
+            .flat_map(|trace| &trace.spans)
+            .map(|span| (span.span_id.clone(), span.clone()))
+            .collect();
+        for span in &write.spans {
+            let stored = StoredSpan {
+                span_id: span.span_id.clone(),
+                parent_span_id: span.parent_span_id.clone(),
+                content: Some(span.content.clone()),
+            };
+            spans.insert(span.span_id.clone(), stored);
+        }
+        let location =
+            write.tags.iter().find(|(key, _)| key == SPANS_LOCATION).map(|(_, value)| value.clone());
+        StoredTrace {
+            record: write.record.clone(),
+            finalized: before.as_ref().is_some_and(|trace| trace.finalized),
+            has_user: !write.metadata.is_empty() || before.as_ref().is_some_and(|trace| trace.has_user),
+            spans_location: location.or(before.and_then(|trace| trace.spans_location)),
+            spans: spans.into_values().collect(),
+        }
+    }
+
+    fn one_by_one(updates: &[TraceUpdate]) -> StoredTrace {
+        updates
+            .chunks(1)
+            .fold(None, |stored, update| {
+                let write = merge(stored.clone(), update).unwrap();
+                Some(stored_after(stored, &write))
+            })
+            .unwrap()
+    }
+
+    #[test]
+    fn folding_gives_what_writing_one_by_one_gives() {
+        let updates = vec![
+            update("c", Some("b"), 300, Some(5)),
+            update("b", Some("a"), 200, Some(7)),
+            update("a", None, 100, None),
+            update("b", Some("a"), 250, None),
+            update("d", Some("a"), 50, Some(1)),
+        ];
+        for split in 0..updates.len() {
+            let (early, late) = updates.split_at(split);
+            let before = (!early.is_empty()).then(|| one_by_one(early));
+            let write = merge(before.clone(), late).unwrap();
+            assert_eq!(stored_after(before, &write), one_by_one(&updates), "split at {split}");
+        }
+        let end = one_by_one(&updates);
+        assert_eq!(end.record.tokens.input, Some(6), "b lost its usage, so c counts: 5 + 1");
+        assert_eq!((end.record.timestamp_ms, end.record.execution_time_ms), (50, Some(255)));
+        assert_eq!(end.record.db_payload_generation, 5);
+        assert_eq!(end.record.trace_name.as_deref(), Some("name 100"));
+    }
+
+    #[test]
+    fn later_updates_do_not_override_the_first_session_user_or_preview() {
+        let mut updates = vec![update("a", None, 100, None), update("b", None, 200, None)];
+        updates[0].session_id = Some("first".to_owned());
+        updates[1].session_id = Some("second".to_owned());
+        let write = merge(None, &updates).unwrap();
+        assert_eq!(write.record.session_id.as_deref(), Some("first"));
+        assert_eq!(write.record.request_preview.as_deref(), Some("request 100"));
+        assert_eq!(write.metadata, vec![("mlflow.trace.user".to_owned(), "user 100".to_owned())]);
+        assert_eq!(write.tags, vec![("service.name".to_owned(), "service 200".to_owned())]);
+        assert_eq!(write.run_ids, vec!["run"]);
+    }
+
+    #[test]
+    fn a_finalized_trace_keeps_its_times_and_totals_if_the_update_has_usage() {
+        let first = one_by_one(&[update("a", None, 100, Some(3))]);
+        let finalized = StoredTrace { finalized: true, ..first };
+        let updates = [update("b", Some("a"), 50, Some(9))];
+        let write = merge(Some(finalized.clone()), &updates).unwrap();
+        assert_eq!((write.record.timestamp_ms, write.record.tokens.input), (100, Some(3)));
+        assert_eq!(write.moved_start_ms, None);
+        let updates = [update("b", Some("a"), 50, None)];
+        let write = merge(Some(finalized), &updates).unwrap();
+        assert_eq!((write.record.timestamp_ms, write.moved_start_ms), (50, Some(50)));
+    }
+
+    #[test]
+    fn an_archived_trace_refuses_spans() {
+        let mut updates = vec![update("a", None, 100, None), update("b", Some("a"), 200, None)];
+        updates[0].tags.push((SPANS_LOCATION.to_owned(), "ARCHIVE_REPO".to_owned()));
+        let write = merge(None, &updates).unwrap();
+        assert_eq!(write.spans.len(), 1);
+        assert!(matches!(&write.refused[..], [(1, refusal)] if refusal.reason.contains("ARCHIVE_REPO")));
+        let archived = stored_after(None, &write);
+        assert_eq!(merge(Some(archived), &updates[1..]).unwrap_err().spans, 1);
+    }
+}
