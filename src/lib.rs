@@ -12,3 +12,5 @@ pub mod mlflow;
 pub mod otlp;
 #[cfg(feature = "gateway")]
 pub mod pipeline;
+#[cfg(feature = "gateway")]
+pub mod store;

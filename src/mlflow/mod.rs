@@ -3,3 +3,4 @@
 //! Nothing here knows of a span as OpenTelemetry sees it.
 
 pub mod records;
+pub mod tracking_uri;

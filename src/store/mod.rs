@@ -1,0 +1,15 @@
+//! Where MLflow keeps traces: its database, or its server.
+//!
+//! A store takes what mapping produced and makes it durable. It never decodes OTLP.
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod sql;
+
+mod error;
+mod experiments;
+
+pub use error::StoreError;
+pub use experiments::{
+    BoxFuture, Experiment, ExperimentDirectory, ExperimentResolver, FallbackCause, ResolvedExperiment,
+    ResolverOptions,
+};

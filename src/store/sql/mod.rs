@@ -1,0 +1,1 @@
+//! MLflow's own database: SQLite or PostgreSQL.
