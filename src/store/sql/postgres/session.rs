@@ -1,0 +1,49 @@
+//! A connection with its statements prepared.
+
+use tokio_postgres::{Client, Statement};
+
+use super::error::store_error;
+use super::{read, write};
+use crate::store::StoreError;
+
+/// A connection that is ready to write.
+pub(super) struct Session {
+    pub(super) client: Client,
+    pub(super) lock_traces: Statement,
+    pub(super) select_experiments: Statement,
+    pub(super) select_metadata: Statement,
+    pub(super) select_locations: Statement,
+    pub(super) select_spans: Statement,
+    pub(super) insert_traces: Statement,
+    pub(super) update_traces: Statement,
+    pub(super) move_assessments: Statement,
+    pub(super) copy_spans: Statement,
+    pub(super) upsert_spans: Statement,
+    pub(super) copy_tags: Statement,
+    pub(super) upsert_tags: Statement,
+    pub(super) insert_metadata: Statement,
+    pub(super) link_runs: Statement,
+}
+
+impl Session {
+    pub(super) async fn prepare(client: Client) -> Result<Self, StoreError> {
+        let prepare = async |sql: &str| client.prepare(sql).await.map_err(store_error);
+        Ok(Self {
+            lock_traces: prepare(read::LOCK_TRACES).await?,
+            select_experiments: prepare(read::EXPERIMENTS).await?,
+            select_metadata: prepare(read::METADATA).await?,
+            select_locations: prepare(read::LOCATIONS).await?,
+            select_spans: prepare(read::SPANS).await?,
+            insert_traces: prepare(write::INSERT_TRACES).await?,
+            update_traces: prepare(write::UPDATE_TRACES).await?,
+            move_assessments: prepare(write::MOVE_ASSESSMENTS).await?,
+            copy_spans: prepare(write::COPY_SPANS).await?,
+            upsert_spans: prepare(write::UPSERT_SPANS).await?,
+            copy_tags: prepare(write::COPY_TAGS).await?,
+            upsert_tags: prepare(write::UPSERT_TAGS).await?,
+            insert_metadata: prepare(write::INSERT_METADATA).await?,
+            link_runs: prepare(write::LINK_RUNS).await?,
+            client,
+        })
+    }
+}
