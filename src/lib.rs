@@ -14,3 +14,5 @@ pub mod otlp;
 pub mod pipeline;
 #[cfg(feature = "gateway")]
 pub mod store;
+#[cfg(feature = "gateway")]
+pub mod units;

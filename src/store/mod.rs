@@ -2,6 +2,7 @@
 //!
 //! A store takes what mapping produced and makes it durable. It never decodes OTLP.
 
+pub mod rest;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod sql;
 

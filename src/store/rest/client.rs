@@ -1,0 +1,235 @@
+//! One MLflow server over HTTP: requests with everything that the configuration adds, and answers
+//! named for what they are.
+
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Url};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
+
+use super::answer::{self, Answer};
+use super::credentials::Credentials;
+use super::retry::{Backoff, parse_retry_after};
+use super::{RestError, RestOptions, RetryConfig, tls};
+
+/// How much of an answer is read. MLflow's answers to writes are far smaller; the spans of a trace
+/// are the largest thing that is ever asked for.
+const MAX_ANSWER_BYTES: usize = 256 << 20;
+
+/// A request, kept so that it can be sent again.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Option<Bytes>,
+}
+
+/// What speaks to one MLflow server.
+#[derive(Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    credentials: Credentials,
+    headers: HeaderMap,
+    retry: RetryConfig,
+    permits: Semaphore,
+}
+
+impl Client {
+    pub(super) fn new(tracking_uri: &str, options: &RestOptions) -> Result<Self, RestError> {
+        let mut base = parse_base(tracking_uri)?;
+        let credentials = Credentials::new(&options.auth, take_user(&mut base))?;
+        tls::install_crypto_provider();
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("otel-mlflow/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(options.timeout);
+        let http = tls::configure(builder, &options.tls, base.scheme() == "https")?
+            .build()
+            .map_err(|error| RestError::configuration(format!("cannot set up TLS: {error}")))?;
+        Ok(Self {
+            http,
+            base,
+            credentials,
+            headers: headers(options)?,
+            retry: options.retry_on_failure,
+            permits: Semaphore::new(options.max_concurrent_requests.max(1)),
+        })
+    }
+
+    /// Address of the server, without credentials.
+    pub(super) fn server(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// A request to a path below the tracking URI; each segment is percent-encoded.
+    pub(super) fn call(&self, method: Method, path: &str) -> Call {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path.split('/').filter(|segment| !segment.is_empty()));
+        }
+        Call { method, url, headers: HeaderMap::new(), body: None }
+    }
+
+    /// How a failing request is to be sent again.
+    pub(super) fn backoff(&self) -> Backoff {
+        Backoff::new(self.retry)
+    }
+
+    /// Sends, and sends again while the trouble may pass.
+    pub(super) async fn send(&self, call: &Call, mut backoff: Backoff) -> Result<Answer, RestError> {
+        loop {
+            match self.send_once(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => backoff.pause(error).await?,
+            }
+        }
+    }
+
+    /// Sends once, or twice if a 401 may be cured by a new token.
+    pub(super) async fn send_once(&self, call: &Call) -> Result<Answer, RestError> {
+        let first = self.attempt(call, false).await;
+        match first {
+            Err(RestError::Unauthorized { .. }) if self.credentials.may_change() => {
+                self.attempt(call, true).await
+            }
+            _ => first,
+        }
+    }
+
+    async fn attempt(&self, call: &Call, reread: bool) -> Result<Answer, RestError> {
+        let mut request =
+            self.http.request(call.method.clone(), call.url.clone()).headers(self.headers.clone());
+        if let Some(header) = self.credentials.header(reread).await? {
+            request = request.header(header::AUTHORIZATION, header);
+        }
+        request = request.headers(call.headers.clone());
+        if let Some(body) = &call.body {
+            request = request.body(body.clone());
+        }
+        // The semaphore is never closed, so a permit always comes.
+        let _permit = self.permits.acquire().await.ok();
+        let failed = |error| RestError::from_transport(self.server(), error);
+        let response = request.send().await.map_err(failed)?;
+        let answer = read(response).await.map_err(failed)?;
+        answer::check(answer, call.url.as_str(), self.server(), self.credentials.kind())
+    }
+}
+
+/// Reads the whole answer, up to the limit.
+async fn read(mut response: reqwest::Response) -> Result<Answer, reqwest::Error> {
+    let text = |name: HeaderName| {
+        response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    };
+    let mut answer = Answer {
+        status: response.status(),
+        content_type: text(header::CONTENT_TYPE),
+        location: text(header::LOCATION),
+        retry_after: text(header::RETRY_AFTER).and_then(|text| parse_retry_after(&text, SystemTime::now())),
+        body: Bytes::new(),
+    };
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_ANSWER_BYTES {
+            break;
+        }
+    }
+    answer.body = body.freeze();
+    Ok(answer)
+}
+
+fn parse_base(tracking_uri: &str) -> Result<Url, RestError> {
+    let url = Url::parse(tracking_uri)
+        .map_err(|error| RestError::configuration(format!("the tracking URI is not a URL: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(RestError::configuration(format!(
+            "the tracking URI has the scheme `{}`: an MLflow server has http or https",
+            url.scheme()
+        )));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(RestError::configuration("the tracking URI has a query or a fragment: remove it"));
+    }
+    Ok(url)
+}
+
+/// Takes user name and password out of the URL, so that no message can show them.
+fn take_user(url: &mut Url) -> Option<(String, SecretString)> {
+    let decode = |text: &str| percent_decode(text);
+    let username = decode(url.username());
+    let password = url.password().map(decode).unwrap_or_default();
+    // Both setters fail only for URLs without a host, which http URLs always have.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    (!username.is_empty()).then(|| (username, password.into()))
+}
+
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let code = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        match code.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The headers of every request.
+fn headers(options: &RestOptions) -> Result<HeaderMap, RestError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &options.headers {
+        let unusable = || RestError::configuration(format!("`headers.{name}` cannot be sent as a header"));
+        let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| unusable())?;
+        value.set_sensitive(true);
+        headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?, value);
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(uri: &str) -> Client {
+        Client::new(uri, &RestOptions::default()).unwrap()
+    }
+
+    #[test]
+    fn paths_are_appended_to_the_prefix_and_encoded() {
+        for base in ["http://localhost:5000/ml", "http://localhost:5000/ml/"] {
+            let call = client(base).call(Method::GET, "/api/2.0/a b?c/d");
+            assert_eq!(call.url.as_str(), "http://localhost:5000/ml/api/2.0/a%20b%3Fc/d");
+        }
+        let call = client("http://localhost:5000").call(Method::GET, "/version");
+        assert_eq!(call.url.as_str(), "http://localhost:5000/version");
+    }
+
+    #[test]
+    fn credentials_in_the_address_are_used_and_never_shown() {
+        let client = client("https://us%40er:pa%3Ass@example.org/x");
+        assert_eq!(client.server(), "https://example.org/x");
+        assert!(matches!(client.credentials, Credentials::Fixed { .. }));
+        assert!(!format!("{client:?}").contains("ss@"), "{client:?}");
+        assert_eq!(percent_decode("a%3Ab%zz%4"), "a:b%zz%4");
+    }
+
+    #[test]
+    fn an_address_that_is_no_server_is_refused() {
+        for uri in ["sqlite:///x.db", "not a url", "http://h/?q=1", "http://h/#f"] {
+            assert!(Client::new(uri, &RestOptions::default()).is_err(), "{uri}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! An MLflow tracking server as a store.
+//!
+//! Spans go as OTLP to `/v1/traces` where the server has it (MLflow 3.6 and newer), one request
+//! per destination. [`RestStore::protocol`] says how spans reach the server at hand.
+//!
+//! Every failure is named for what it is ([`RestError`]); what may pass is sent again with backoff
+//! and jitter, and what MLflow refuses for good is narrowed down to the spans that cause it.
+
+mod answer;
+mod client;
+mod config;
+mod credentials;
+mod environment;
+mod error;
+mod experiments;
+mod links;
+mod pieces;
+mod retry;
+mod server;
+mod spans;
+mod tls;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode};
+
+pub use config::{AuthConfig, Compression, RestOptions, RetryConfig, TlsConfig};
+pub use environment::fill_from_environment;
+pub use error::RestError;
+pub use links::RunLink;
+pub use server::{Protocol, ServerInfo};
+pub use tls::install_crypto_provider;
+
+use crate::store::StoreError;
+use client::{Call, Client};
+
+const WORKSPACE_HEADER: HeaderName = HeaderName::from_static("x-mlflow-workspace");
+
+/// Where spans go on an MLflow server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Destination {
+    /// The experiment of traces that do not exist yet; MLflow leaves an existing trace where it is.
+    pub experiment_id: i64,
+    /// The workspace, if it is not the store's own.
+    pub workspace: Option<String>,
+}
+
+/// An MLflow tracking server. A clone speaks to the same server over the same connections.
+#[derive(Clone, Debug)]
+pub struct RestStore {
+    inner: Arc<Inner>,
+    workspace: Option<HeaderValue>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    client: Client,
+    options: RestOptions,
+    info: RwLock<Option<ServerInfo>>,
+}
+
+impl RestStore {
+    /// Reads certificates and sets the client up. Sends nothing yet: a server that is down is no
+    /// error here.
+    ///
+    /// # Errors
+    ///
+    /// If the address or an option cannot work.
+    pub fn connect(tracking_uri: &str, options: RestOptions) -> Result<Self, RestError> {
+        let workspace = options.workspace.as_deref().map(workspace_value).transpose()?;
+        let client = Client::new(tracking_uri, &options)?;
+        Ok(Self { inner: Arc::new(Inner { client, options, info: RwLock::default() }), workspace })
+    }
+
+    /// The same server, with another workspace for what names none.
+    ///
+    /// # Errors
+    ///
+    /// If the workspace cannot be sent as a header.
+    pub fn in_workspace(&self, workspace: &str) -> Result<Self, RestError> {
+        Ok(Self { inner: Arc::clone(&self.inner), workspace: Some(workspace_value(workspace)?) })
+    }
+
+    /// Address of the server, without credentials.
+    pub fn server(&self) -> &str {
+        self.inner.client.server()
+    }
+
+    /// Asks the server for its version and what it takes, once and now.
+    ///
+    /// # Errors
+    ///
+    /// If the server cannot be asked, is no MLflow, or is too old.
+    pub async fn probe(&self) -> Result<ServerInfo, RestError> {
+        let info = server::probe(&self.inner.client).await?;
+        self.remember(Some(info.clone()));
+        Ok(info)
+    }
+
+    /// How spans reach the server: from memory, or asked for until the server answers or the time
+    /// for retries is over.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::probe`].
+    pub async fn protocol(&self) -> Result<Protocol, StoreError> {
+        Ok(self.info().await?.protocol)
+    }
+
+    async fn info(&self) -> Result<ServerInfo, RestError> {
+        if let Some(info) = self.inner.info.read().unwrap_or_else(PoisonError::into_inner).clone() {
+            return Ok(info);
+        }
+        let mut backoff = self.inner.client.backoff();
+        loop {
+            match self.probe().await {
+                Ok(info) => return Ok(info),
+                Err(error) => backoff.pause(error).await?,
+            }
+        }
+    }
+
+    /// What is known of a server ends where another may have taken its place.
+    fn learn_from(&self, error: &RestError) {
+        match error {
+            RestError::Connect { .. } | RestError::NoRoute { .. } => self.remember(None),
+            RestError::NoOtlp { .. } => {
+                let mut info = self.inner.info.write().unwrap_or_else(PoisonError::into_inner);
+                if let Some(info) = info.as_mut() {
+                    info.protocol = Protocol::TracesV3;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn remember(&self, info: Option<ServerInfo>) {
+        *self.inner.info.write().unwrap_or_else(PoisonError::into_inner) = info;
+    }
+
+    /// A call in the destination's workspace, or in the store's own.
+    fn call(&self, method: Method, path: &str, workspace: Option<&str>) -> Result<Call, RestError> {
+        let mut call = self.inner.client.call(method, path);
+        let own = workspace.map(workspace_value).transpose()?;
+        if let Some(workspace) = own.or_else(|| self.workspace.clone()) {
+            call.headers.insert(WORKSPACE_HEADER, workspace);
+        }
+        Ok(call)
+    }
+}
+
+fn workspace_value(workspace: &str) -> Result<HeaderValue, RestError> {
+    HeaderValue::from_str(workspace).map_err(|_| RestError::Refused {
+        status: StatusCode::BAD_REQUEST,
+        code: None,
+        message: format!("the workspace {workspace:?} cannot be sent as a header"),
+    })
+}
+
+#[cfg(test)]
+mod tests;

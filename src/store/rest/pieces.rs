@@ -1,0 +1,267 @@
+//! Cutting a request into smaller ones that say the same.
+
+use std::collections::{HashMap, HashSet};
+
+use prost::Message;
+
+use crate::otlp::model::{ExportTraceServiceRequest, ResourceSpans, ScopeSpans, Span};
+
+/// Bytes that protobuf may need around a message for its tag and its length.
+const FRAME_BYTES: usize = 12;
+
+/// One span, and where it stands in its request.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    resource: &'a ResourceSpans,
+    scope: &'a ScopeSpans,
+    /// The span.
+    pub(super) span: &'a Span,
+    order: usize,
+}
+
+/// Some spans of a request, in its order.
+pub(super) type Piece<'a> = Vec<Place<'a>>;
+
+/// All spans of a request.
+pub(super) fn places(request: &ExportTraceServiceRequest) -> Piece<'_> {
+    let scopes = request
+        .resource_spans
+        .iter()
+        .flat_map(|resource| resource.scope_spans.iter().map(move |scope| (resource, scope)));
+    let spans =
+        scopes.flat_map(|(resource, scope)| scope.spans.iter().map(move |span| (resource, scope, span)));
+    spans.enumerate().map(|(order, (resource, scope, span))| Place { resource, scope, span, order }).collect()
+}
+
+/// A request of these spans alone, each with its own resource and scope.
+pub(super) fn request(piece: &[Place<'_>]) -> ExportTraceServiceRequest {
+    let mut built = ExportTraceServiceRequest::default();
+    let mut last: Option<&Place<'_>> = None;
+    for place in piece {
+        let same_resource = last.is_some_and(|last| std::ptr::eq(last.resource, place.resource));
+        let same_scope = last.is_some_and(|last| std::ptr::eq(last.scope, place.scope));
+        if !same_resource {
+            built.resource_spans.push(ResourceSpans {
+                resource: place.resource.resource.clone(),
+                scope_spans: Vec::new(),
+                schema_url: place.resource.schema_url.clone(),
+            });
+        }
+        let Some(resource) = built.resource_spans.last_mut() else {
+            continue;
+        };
+        if !same_scope {
+            resource.scope_spans.push(ScopeSpans {
+                scope: place.scope.scope.clone(),
+                spans: Vec::new(),
+                schema_url: place.scope.schema_url.clone(),
+            });
+        }
+        if let Some(scope) = resource.scope_spans.last_mut() {
+            scope.spans.push(place.span.clone());
+        }
+        last = Some(place);
+    }
+    built
+}
+
+/// The spans by trace, in the order in which the traces begin.
+pub(super) fn by_trace<'a>(piece: &[Place<'a>]) -> Vec<Piece<'a>> {
+    let mut index: HashMap<&[u8], usize> = HashMap::new();
+    let mut traces: Vec<Piece<'a>> = Vec::new();
+    for place in piece {
+        let at = *index.entry(&place.span.trace_id).or_insert(traces.len());
+        match traces.get_mut(at) {
+            Some(trace) => trace.push(*place),
+            None => traces.push(vec![*place]),
+        }
+    }
+    traces
+}
+
+/// Cuts a piece in two: between traces if it has several, else between spans. A single span stays.
+pub(super) fn halve<'a>(piece: &[Place<'a>]) -> Option<(Piece<'a>, Piece<'a>)> {
+    let traces = by_trace(piece);
+    let units = if traces.len() > 1 { traces } else { piece.iter().map(|place| vec![*place]).collect() };
+    if units.len() < 2 {
+        return None;
+    }
+    let (left, right) = units.split_at_checked(units.len().div_ceil(2))?;
+    Some((in_order(left.concat()), in_order(right.concat())))
+}
+
+/// Cuts a request into pieces that encode to at most `max_bytes`, but for a single span that is
+/// larger. A trace is cut only where it alone is too large; its pieces follow one another in one
+/// list, and the lists can be sent in any order.
+pub(super) fn pack<'a>(piece: &[Place<'a>], max_bytes: usize) -> Vec<Vec<Piece<'a>>> {
+    let mut packed = Vec::new();
+    let mut open = Filling::default();
+    for trace in by_trace(piece) {
+        let alone = fill(&trace, max_bytes);
+        if alone.len() > 1 {
+            packed.push(alone);
+            continue;
+        }
+        if !open.is_empty() && open.bytes_with(&trace) > max_bytes {
+            packed.push(vec![std::mem::take(&mut open).close()]);
+        }
+        open.add(&trace);
+    }
+    if !open.is_empty() {
+        packed.push(vec![open.close()]);
+    }
+    packed
+}
+
+/// Cuts one trace between its spans.
+fn fill<'a>(trace: &[Place<'a>], max_bytes: usize) -> Vec<Piece<'a>> {
+    let mut pieces = Vec::new();
+    let mut open = Filling::default();
+    for place in trace {
+        let one = std::slice::from_ref(place);
+        if !open.is_empty() && open.bytes_with(one) > max_bytes {
+            pieces.push(std::mem::take(&mut open).close());
+        }
+        open.add(one);
+    }
+    pieces.push(open.close());
+    pieces
+}
+
+/// A piece being filled, with an upper bound of its encoded size.
+#[derive(Default)]
+struct Filling<'a> {
+    piece: Piece<'a>,
+    bytes: usize,
+    scopes: HashSet<*const ScopeSpans>,
+}
+
+impl<'a> Filling<'a> {
+    fn is_empty(&self) -> bool {
+        self.piece.is_empty()
+    }
+
+    fn bytes_with(&self, places: &[Place<'a>]) -> usize {
+        let mut fresh = HashSet::new();
+        let added: usize = places
+            .iter()
+            .map(|place| {
+                let scope = std::ptr::from_ref(place.scope);
+                let first = !self.scopes.contains(&scope) && fresh.insert(scope);
+                place.span.encoded_len() + FRAME_BYTES + if first { surroundings(place) } else { 0 }
+            })
+            .sum();
+        self.bytes + added
+    }
+
+    fn add(&mut self, places: &[Place<'a>]) {
+        self.bytes = self.bytes_with(places);
+        self.scopes.extend(places.iter().map(|place| std::ptr::from_ref(place.scope)));
+        self.piece.extend_from_slice(places);
+    }
+
+    fn close(self) -> Piece<'a> {
+        in_order(self.piece)
+    }
+}
+
+/// What a span's resource and scope take.
+fn surroundings(place: &Place<'_>) -> usize {
+    let resource = place.resource.resource.as_ref().map_or(0, Message::encoded_len);
+    let scope = place.scope.scope.as_ref().map_or(0, Message::encoded_len);
+    resource + scope + place.resource.schema_url.len() + place.scope.schema_url.len() + 6 * FRAME_BYTES
+}
+
+fn in_order(mut piece: Piece<'_>) -> Piece<'_> {
+    piece.sort_by_key(|place| place.order);
+    piece
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::otlp::model::Resource;
+
+    /// A request with one resource per row, one scope per inner row, and (trace, name length) spans.
+    fn sample(rows: &[Vec<Vec<(u8, usize)>>]) -> ExportTraceServiceRequest {
+        let mut id = 0_u64;
+        let mut span = |(trace, length): &(u8, usize)| {
+            id += 1;
+            Span {
+                trace_id: vec![*trace; 16],
+                span_id: id.to_be_bytes().to_vec(),
+                name: "n".repeat(*length),
+                ..Span::default()
+            }
+        };
+        let mut scope = |spans: &Vec<(u8, usize)>| ScopeSpans {
+            spans: spans.iter().map(&mut span).collect(),
+            schema_url: "scope".into(),
+            ..ScopeSpans::default()
+        };
+        let resource_spans = rows
+            .iter()
+            .map(|scopes| ResourceSpans {
+                resource: Some(Resource::default()),
+                scope_spans: scopes.iter().map(&mut scope).collect(),
+                schema_url: "resource".into(),
+            })
+            .collect();
+        ExportTraceServiceRequest { resource_spans }
+    }
+
+    fn ids(piece: &[Place<'_>]) -> Vec<Vec<u8>> {
+        piece.iter().map(|place| place.span.span_id.clone()).collect()
+    }
+
+    #[test]
+    fn a_whole_request_is_built_as_it_was() {
+        let whole = sample(&[vec![vec![(1, 3), (2, 3)], vec![(1, 4)]], vec![vec![(3, 1)]]]);
+        assert_eq!(request(&places(&whole)), whole);
+    }
+
+    #[test]
+    fn halves_part_traces_before_they_part_spans() {
+        let whole = sample(&[vec![vec![(1, 1), (2, 1), (1, 1), (2, 1), (3, 1)]]]);
+        let (left, right) = halve(&places(&whole)).unwrap();
+        assert_eq!(by_trace(&left).len(), 2);
+        assert_eq!(by_trace(&right).len(), 1);
+        assert!(halve(&right).is_none());
+        let (one, two) = halve(&left).unwrap();
+        assert_eq!((by_trace(&one).len(), by_trace(&two).len()), (1, 1));
+        assert_eq!(halve(&one).map(|(left, right)| (left.len(), right.len())), Some((1, 1)));
+    }
+
+    #[test]
+    fn a_trace_is_cut_only_where_it_alone_is_too_large() {
+        let whole = sample(&[vec![vec![(1, 100), (2, 900), (1, 100), (2, 900), (3, 100)]]]);
+        let packed = pack(&places(&whole), 1_200);
+        let shape: Vec<_> = packed
+            .iter()
+            .map(|list| list.iter().map(|piece| by_trace(piece).len()).collect::<Vec<_>>())
+            .collect();
+        assert_eq!(shape, [vec![1, 1], vec![2]]);
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_hold_every_span_once_and_keep_the_limit(
+            rows in proptest::collection::vec(
+                proptest::collection::vec(proptest::collection::vec((0_u8..6, 0_usize..300), 0..6), 0..3), 0..4),
+            max_bytes in 200_usize..2_000,
+        ) {
+            let whole = sample(&rows);
+            let all = places(&whole);
+            let packed = pack(&all, max_bytes);
+            let mut seen: Vec<_> = packed.iter().flatten().flat_map(|piece| ids(piece)).collect();
+            seen.sort();
+            prop_assert_eq!(seen, ids(&all));
+            for piece in packed.iter().flatten() {
+                prop_assert!(piece.len() == 1 || request(piece).encoded_len() <= max_bytes);
+                prop_assert!(piece.is_sorted_by_key(|place| place.order));
+            }
+        }
+    }
+}
