@@ -14,5 +14,8 @@ pub mod otlp;
 pub mod pipeline;
 #[cfg(feature = "gateway")]
 pub mod store;
+pub mod receivers;
+#[cfg(feature = "gateway")]
+pub mod telemetry;
 #[cfg(feature = "gateway")]
 pub mod units;

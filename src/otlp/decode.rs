@@ -30,7 +30,7 @@ impl Decoded {
 #[non_exhaustive]
 pub enum DecodeError {
     /// The bytes around the spans are not protobuf.
-    #[error("the body is not an ExportTraceServiceRequest in protobuf: {0}")]
+    #[error("the body is not an ExportTraceServiceRequest in protobuf: {}", brief(.0))]
     Protobuf(#[source] prost::DecodeError),
     /// The text around the spans is not OTLP/JSON.
     #[error("the body is not an ExportTraceServiceRequest in OTLP/JSON: {path}: {reason}")]
@@ -57,5 +57,16 @@ pub fn decode(body: &[u8], encoding: Encoding) -> Result<Decoded, DecodeError> {
     match encoding {
         Encoding::Protobuf => decode_protobuf(body),
         Encoding::Json => decode_json(body),
+    }
+}
+
+/// The end of prost's message, where the cause stands: before it comes every level of the nesting.
+pub(super) fn brief(error: &prost::DecodeError) -> String {
+    const BYTES: usize = 160;
+    let text = error.to_string();
+    let start = text.ceil_char_boundary(text.len().saturating_sub(BYTES));
+    match text.get(start..) {
+        Some(tail) if start > 0 => format!("…{tail}"),
+        _ => text,
     }
 }

@@ -3,6 +3,7 @@
 use prost::Message;
 use prost::bytes::Bytes;
 
+use super::decode::brief;
 use super::model::{AnyValue, any_value::Value};
 use super::model::{
     ExportTraceServiceRequest, InstrumentationScope, KeyValue, Resource, ResourceSpans, ScopeSpans, Span,
@@ -82,7 +83,7 @@ fn scope_spans(raw: RawScopeSpans, place: impl Fn() -> String, refusals: &mut Re
         match span.merge(bytes) {
             Ok(()) if SPAN_DEPTH + depth_of_span(&span) <= MAX_DEPTH => spans.push(span),
             Ok(()) => refusals.push(|| describe(&place(), index, &span, "values are nested too deep")),
-            Err(error) => refusals.push(|| describe(&place(), index, &span, &error.to_string())),
+            Err(error) => refusals.push(|| describe(&place(), index, &span, &brief(&error))),
         }
     }
     ScopeSpans { scope: raw.scope, spans, schema_url: raw.schema_url }

@@ -13,6 +13,8 @@ use super::Encoding;
 pub enum Code {
     /// Bad data: the same request fails again.
     InvalidArgument = 3,
+    /// The sender took too long.
+    DeadlineExceeded = 4,
     /// There is nothing at that path.
     NotFound = 5,
     /// Too much at once.

@@ -1,0 +1,3 @@
+//! Where data comes in.
+
+pub mod otlp;

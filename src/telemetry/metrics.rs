@@ -1,0 +1,391 @@
+//! Metrics of the collector, named after the OpenTelemetry Collector's with our own prefix.
+//!
+//! Components get a typed handle with their labels already in it, so that the number of series is the
+//! number of configured components times a few fixed words.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::process::ProcessCollector;
+use super::{COMMIT, VERSION};
+
+/// Before every name.
+const PREFIX: &str = "otel_mlflow";
+/// Upper bounds of the write latency, in seconds: a local transaction to a server in trouble.
+const WRITE_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// How data came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the variants are the label's values, in the Collector's spelling")]
+pub enum Transport {
+    /// OTLP over gRPC.
+    grpc,
+    /// OTLP over HTTP.
+    http,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReceiverLabels {
+    receiver: String,
+    transport: Transport,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ExporterLabels {
+    exporter: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    component: String,
+    reason: &'static str,
+}
+
+type PerReceiver = Family<ReceiverLabels, Counter>;
+type PerExporter = Family<ExporterLabels, Counter>;
+type PerReason = Family<ReasonLabels, Counter>;
+
+/// All metrics of the process. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics(Arc<Families>);
+
+struct Families {
+    registry: Registry,
+    accepted: PerReceiver,
+    refused: PerReceiver,
+    refused_requests: PerReason,
+    receiver_bytes: Family<ReceiverLabels, Gauge>,
+    sent: PerExporter,
+    send_failed: PerExporter,
+    retries: PerExporter,
+    refused_by_exporter: PerReason,
+    experiments_created: PerExporter,
+    experiments_fallback: PerExporter,
+    queue_size: Family<ExporterLabels, Gauge>,
+    queue_bytes: Family<ExporterLabels, Gauge>,
+    write: Family<ExporterLabels, Histogram>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut families = Families {
+            registry: Registry::with_prefix(PREFIX),
+            accepted: Family::default(),
+            refused: Family::default(),
+            refused_requests: Family::default(),
+            receiver_bytes: Family::default(),
+            sent: Family::default(),
+            send_failed: Family::default(),
+            retries: Family::default(),
+            refused_by_exporter: Family::default(),
+            experiments_created: Family::default(),
+            experiments_fallback: Family::default(),
+            queue_size: Family::default(),
+            queue_bytes: Family::default(),
+            write: Family::new_with_constructor(|| Histogram::new(WRITE_BUCKETS)),
+        };
+        families.register_receivers();
+        families.register_exporters();
+        families.register_process();
+        Self(Arc::new(families))
+    }
+}
+
+impl Families {
+    fn register_receivers(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("receiver_accepted_spans", "Spans that were taken in", self.accepted.clone());
+        registry.register(
+            "receiver_refused_spans",
+            "Spans that were not taken in; their sender was told",
+            self.refused.clone(),
+        );
+        registry.register(
+            "receiver_refused_requests",
+            "Requests that were refused before their spans were known",
+            self.refused_requests.clone(),
+        );
+        registry.register_with_unit(
+            "receiver_in_flight",
+            "Size of the requests that wait for their answer",
+            Unit::Bytes,
+            self.receiver_bytes.clone(),
+        );
+    }
+
+    fn register_exporters(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("exporter_sent_spans", "Spans that the destination holds", self.sent.clone());
+        registry.register(
+            "exporter_send_failed_spans",
+            "Spans of requests that failed; their sender was told",
+            self.send_failed.clone(),
+        );
+        registry.register("exporter_retries", "Attempts after the first", self.retries.clone());
+        registry.register(
+            "exporter_refused_spans",
+            "Spans that cannot be kept; their sender was told",
+            self.refused_by_exporter.clone(),
+        );
+        registry.register(
+            "exporter_experiments_created",
+            "Experiments that were created",
+            self.experiments_created.clone(),
+        );
+        registry.register(
+            "exporter_experiments_fallback",
+            "Traces that went to the fallback experiment because no more may be created",
+            self.experiments_fallback.clone(),
+        );
+        registry.register(
+            "exporter_queue_size",
+            "Requests that wait for the exporter",
+            self.queue_size.clone(),
+        );
+        registry.register_with_unit(
+            "exporter_in_flight",
+            "Size of the requests that wait for the exporter",
+            Unit::Bytes,
+            self.queue_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "exporter_write_duration",
+            "Time of one transaction or request",
+            Unit::Seconds,
+            self.write.clone(),
+        );
+    }
+
+    fn register_process(&mut self) {
+        let build = Info::new([("version", VERSION), ("commit", COMMIT.unwrap_or("unknown"))]);
+        self.registry.register("build", "The build that runs", build);
+        self.registry.register_collector(Box::new(ProcessCollector::new()));
+    }
+}
+
+impl Metrics {
+    /// The metrics of a receiver, by its id.
+    pub fn receiver(&self, id: &str, transport: Transport) -> ReceiverMetrics {
+        let labels = ReceiverLabels { receiver: id.to_owned(), transport };
+        ReceiverMetrics {
+            accepted: self.0.accepted.get_or_create_owned(&labels),
+            refused: self.0.refused.get_or_create_owned(&labels),
+            in_flight: self.0.receiver_bytes.get_or_create_owned(&labels),
+            refused_requests: self.0.refused_requests.clone(),
+            component: id.into(),
+        }
+    }
+
+    /// The metrics of an exporter, by its id.
+    pub fn exporter(&self, id: &str) -> ExporterMetrics {
+        let labels = ExporterLabels { exporter: id.to_owned() };
+        ExporterMetrics {
+            sent: self.0.sent.get_or_create_owned(&labels),
+            send_failed: self.0.send_failed.get_or_create_owned(&labels),
+            retries: self.0.retries.get_or_create_owned(&labels),
+            experiments_created: self.0.experiments_created.get_or_create_owned(&labels),
+            experiments_fallback: self.0.experiments_fallback.get_or_create_owned(&labels),
+            queue_size: self.0.queue_size.get_or_create_owned(&labels),
+            queue_bytes: self.0.queue_bytes.get_or_create_owned(&labels),
+            write: self.0.write.get_or_create_owned(&labels),
+            refused: self.0.refused_by_exporter.clone(),
+            component: id.into(),
+        }
+    }
+
+    /// All metrics in the OpenMetrics text format.
+    ///
+    /// # Errors
+    ///
+    /// A metric cannot be written.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.0.registry)?;
+        Ok(text)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// What a receiver counts. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ReceiverMetrics {
+    accepted: Counter,
+    refused: Counter,
+    in_flight: Gauge,
+    refused_requests: PerReason,
+    component: Arc<str>,
+}
+
+impl ReceiverMetrics {
+    /// Spans that were taken in.
+    pub fn accepted_spans(&self, spans: usize) {
+        self.accepted.inc_by(spans as u64);
+    }
+
+    /// Spans whose sender was told that they are not kept.
+    pub fn refused_spans(&self, spans: usize) {
+        self.refused.inc_by(spans as u64);
+    }
+
+    /// A request that was refused before its spans were known; the reason is one of a few fixed words.
+    pub fn refused_request(&self, reason: &'static str) {
+        let labels = ReasonLabels { component: self.component.to_string(), reason };
+        self.refused_requests.get_or_create(&labels).inc();
+    }
+
+    /// A request waits for its answer until the guard is dropped.
+    pub fn in_flight(&self, bytes: usize) -> InFlight {
+        InFlight::start(&self.in_flight, None, bytes)
+    }
+}
+
+/// What an exporter counts. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ExporterMetrics {
+    sent: Counter,
+    send_failed: Counter,
+    retries: Counter,
+    experiments_created: Counter,
+    experiments_fallback: Counter,
+    queue_size: Gauge,
+    queue_bytes: Gauge,
+    write: Histogram,
+    refused: PerReason,
+    component: Arc<str>,
+}
+
+impl ExporterMetrics {
+    /// Spans that the destination holds.
+    pub fn sent_spans(&self, spans: usize) {
+        self.sent.inc_by(spans as u64);
+    }
+
+    /// Spans of a request that failed.
+    pub fn send_failed_spans(&self, spans: usize) {
+        self.send_failed.inc_by(spans as u64);
+    }
+
+    /// Spans that cannot be kept; the reason is one of a few fixed words.
+    pub fn refused_spans(&self, reason: &'static str, spans: usize) {
+        let labels = ReasonLabels { component: self.component.to_string(), reason };
+        self.refused.get_or_create(&labels).inc_by(spans as u64);
+    }
+
+    /// An attempt after the first.
+    pub fn retried(&self) {
+        self.retries.inc();
+    }
+
+    /// An experiment was created.
+    pub fn experiment_created(&self) {
+        self.experiments_created.inc();
+    }
+
+    /// Traces that went to the fallback experiment because no more may be created.
+    pub fn experiments_fallback(&self, traces: usize) {
+        self.experiments_fallback.inc_by(traces as u64);
+    }
+
+    /// A request waits for the exporter until the guard is dropped.
+    pub fn in_flight(&self, bytes: usize) -> InFlight {
+        InFlight::start(&self.queue_bytes, Some(&self.queue_size), bytes)
+    }
+
+    /// The time of one transaction or request.
+    pub fn wrote(&self, duration: Duration) {
+        self.write.observe(duration.as_secs_f64());
+    }
+}
+
+/// Counts a request as being under way until it is dropped.
+#[derive(Debug)]
+pub struct InFlight {
+    bytes_gauge: Gauge,
+    count_gauge: Option<Gauge>,
+    bytes: i64,
+}
+
+impl InFlight {
+    fn start(bytes_gauge: &Gauge, count_gauge: Option<&Gauge>, bytes: usize) -> Self {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        bytes_gauge.inc_by(bytes);
+        if let Some(count) = count_gauge {
+            count.inc();
+        }
+        Self { bytes_gauge: bytes_gauge.clone(), count_gauge: count_gauge.cloned(), bytes }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.bytes_gauge.dec_by(self.bytes);
+        if let Some(count) = &self.count_gauge {
+            count.dec();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_carry_the_collectors_names_and_labels() {
+        let metrics = Metrics::default();
+        let receiver = metrics.receiver("otlp", Transport::grpc);
+        receiver.accepted_spans(3);
+        receiver.refused_spans(1);
+        receiver.refused_request("too_large");
+        let exporter = metrics.exporter("mlflow");
+        exporter.sent_spans(2);
+        exporter.refused_spans("attribute", 1);
+        exporter.wrote(Duration::from_millis(7));
+        let text = metrics.render().unwrap();
+        for line in [
+            "otel_mlflow_receiver_accepted_spans_total{receiver=\"otlp\",transport=\"grpc\"} 3",
+            "otel_mlflow_receiver_refused_spans_total{receiver=\"otlp\",transport=\"grpc\"} 1",
+            "otel_mlflow_receiver_refused_requests_total{component=\"otlp\",reason=\"too_large\"} 1",
+            "otel_mlflow_exporter_sent_spans_total{exporter=\"mlflow\"} 2",
+            "otel_mlflow_exporter_send_failed_spans_total{exporter=\"mlflow\"} 0",
+            "otel_mlflow_exporter_refused_spans_total{component=\"mlflow\",reason=\"attribute\"} 1",
+            "otel_mlflow_exporter_write_duration_seconds_bucket{le=\"0.01\",exporter=\"mlflow\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is missing from\n{text}");
+        }
+        assert!(text.contains(&format!("version=\"{VERSION}\"")), "{text}");
+    }
+
+    #[test]
+    fn the_process_reports_its_memory() {
+        let text = Metrics::default().render().unwrap();
+        let value =
+            text.lines().find_map(|line| line.strip_prefix("otel_mlflow_process_memory_rss_bytes ")).unwrap();
+        assert!(value.parse::<u64>().unwrap() > 100_000, "{value}");
+    }
+
+    #[test]
+    fn a_request_is_in_flight_until_its_guard_is_dropped() {
+        let metrics = Metrics::default();
+        let exporter = metrics.exporter("mlflow");
+        let guard = exporter.in_flight(500);
+        let bytes =
+            |text: &str| text.contains("otel_mlflow_exporter_in_flight_bytes{exporter=\"mlflow\"} 500");
+        assert!(bytes(&metrics.render().unwrap()));
+        drop(guard);
+        assert!(!bytes(&metrics.render().unwrap()));
+    }
+}

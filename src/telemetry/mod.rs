@@ -1,0 +1,29 @@
+//! What the collector says about itself: metrics, logs, health, and the admin server that shows them.
+//!
+//! Anybody may call it; it knows nobody.
+
+mod admin;
+mod health;
+mod logs;
+mod metrics;
+mod process;
+
+pub use admin::{AdminConfig, AdminServer};
+pub use health::{ComponentHealth, Health, HealthHandle};
+pub use logs::{LogEncoding, LogLevel, LogsConfig, TelemetryConfig, init_logs};
+pub use metrics::{ExporterMetrics, InFlight, Metrics, ReceiverMetrics, Transport};
+
+/// The handles that components need to say how they are: cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Telemetry {
+    /// Numbers.
+    pub metrics: Metrics,
+    /// Readiness.
+    pub health: Health,
+}
+
+/// The version of this build.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit of this build, where the build was told (`OTEL_MLFLOW_COMMIT`).
+pub const COMMIT: Option<&str> = option_env!("OTEL_MLFLOW_COMMIT");
