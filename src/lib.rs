@@ -3,6 +3,8 @@
 pub mod semconv;
 
 #[cfg(feature = "gateway")]
+pub mod config;
+#[cfg(feature = "gateway")]
 pub mod exporters;
 #[cfg(feature = "gateway")]
 pub mod mapping;
@@ -13,8 +15,9 @@ pub mod otlp;
 #[cfg(feature = "gateway")]
 pub mod pipeline;
 #[cfg(feature = "gateway")]
-pub mod store;
 pub mod receivers;
+#[cfg(feature = "gateway")]
+pub mod store;
 #[cfg(feature = "gateway")]
 pub mod telemetry;
 #[cfg(feature = "gateway")]
