@@ -3,6 +3,8 @@
 pub mod semconv;
 
 #[cfg(feature = "gateway")]
+pub mod commands;
+#[cfg(feature = "gateway")]
 pub mod config;
 #[cfg(feature = "gateway")]
 pub mod exporters;

@@ -92,12 +92,12 @@ impl Expander<'_> {
     fn scalar(&mut self, node: &mut Node, text: &str, path: &Path, nesting: usize) -> Result<(), String> {
         let pieces = pieces(text)?;
         let mut warnings = Vec::new();
-        if let [Piece::Reference(reference)] = pieces.as_slice() {
-            if let Some(content) = self.resolve(reference, nesting, &mut warnings)? {
-                self.whole(node, text, content, path, nesting);
-                self.warn(node, path, warnings);
-                return Ok(());
-            }
+        if let [Piece::Reference(reference)] = pieces.as_slice()
+            && let Some(content) = self.resolve(reference, nesting, &mut warnings)?
+        {
+            self.whole(node, text, content, path, nesting);
+            self.warn(node, path, warnings);
+            return Ok(());
         }
         let value = self.join(&pieces, nesting, &mut warnings)?;
         if pieces.iter().any(|piece| matches!(piece, Piece::Reference(reference) if !is_template(reference)))

@@ -35,7 +35,9 @@ pub(super) fn inspect(
             cross::ids(kind, section, catalogue, problems).into_iter().map(str::to_owned).collect();
         for id in ids {
             let (settings, endpoints) = check_component(&mut root, kind, &id, catalogue, &schemas, problems);
-            components.push((kind, Configured { id: ComponentId::parse(&id), settings }));
+            let configured =
+                Configured { id: ComponentId::parse(&id), settings, endpoints: endpoints.clone() };
+            components.push((kind, configured));
             defined.push(Defined { kind, id, endpoints });
         }
     }
@@ -127,10 +129,10 @@ fn without_secrets(message: &str, component: &Node, key: &Path) -> String {
             hidden.push((origin.value.clone(), origin.text.clone()));
         }
     });
-    if let Some(origin) = component.find(key).and_then(|node| node.origin.as_ref()) {
-        if !origin.value.is_empty() {
-            hidden.push((origin.value.clone(), origin.text.clone()));
-        }
+    if let Some(origin) = component.find(key).and_then(|node| node.origin.as_ref())
+        && !origin.value.is_empty()
+    {
+        hidden.push((origin.value.clone(), origin.text.clone()));
     }
     // The longest first, or a part of it would be replaced and the rest shown.
     hidden.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::components::{BUILT_IN, Catalogue, ComponentKind};
+use super::components::{BUILT_IN, Catalogue, ComponentKind, Setting};
 use super::expand::{self, Lookup};
 use super::inspect;
 use super::merge;
@@ -80,6 +80,8 @@ pub struct Configured {
     pub id: ComponentId,
     /// As JSON; holds secrets.
     pub(super) settings: Value,
+    /// Where it listens: key and `host:port`.
+    pub endpoints: Vec<Setting>,
 }
 
 impl Configured {

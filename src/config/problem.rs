@@ -89,7 +89,12 @@ impl Problems {
 
     /// Whether one of them forbids to use the configuration.
     pub fn has_errors(&self) -> bool {
-        self.iter().any(|problem| problem.severity == Severity::Error)
+        self.errors() > 0
+    }
+
+    /// The number of problems that forbid to use the configuration.
+    pub fn errors(&self) -> usize {
+        self.iter().filter(|problem| problem.severity == Severity::Error).count()
     }
 
     /// Each problem.

@@ -62,7 +62,15 @@ struct Frame {
 
 enum Content {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, seen: HashSet<String>, key: Option<(String, Location)>, merges: Vec<Node> },
+    Map { entries: Vec<Entry>, seen: HashSet<String>, key: Option<Key>, merges: Vec<Node> },
+}
+
+/// A key that waits for its value.
+struct Key {
+    text: String,
+    at: Location,
+    /// `<<`: the value is a map whose keys are taken over.
+    merges: bool,
 }
 
 struct Anchored {
@@ -247,8 +255,10 @@ impl Builder {
         let Some(Frame { content: Content::Map { seen, key, .. }, .. }) = self.stack.last_mut() else {
             return Ok(());
         };
-        *key = Some((text.to_owned(), at.clone()));
-        if !(plain && text == "<<") && !seen.insert(text.to_owned()) {
+        let merges = plain && text == "<<";
+        *key = Some(Key { text: text.to_owned(), at: at.clone(), merges });
+        let new = merges || seen.insert(text.to_owned());
+        if !new {
             self.complain(at, format!("the key `{text}` stands here twice; remove one of them"));
         }
         Ok(())
@@ -265,8 +275,8 @@ impl Builder {
             None => self.root = Some(node),
             Some(Content::List(items)) => items.push(node),
             Some(Content::Map { entries, key, merges, .. }) => match key.take() {
-                Some((key, _)) if key == "<<" => merges.push(node),
-                Some((key, at)) => entries.push(Entry { key, at, value: node }),
+                Some(key) if key.merges => merges.push(node),
+                Some(key) => entries.push(Entry { key: key.text, at: key.at, value: node }),
                 None => {}
             },
         }

@@ -1,0 +1,74 @@
+//! The arguments, in the Collector's manner.
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use clap::{Parser, Subcommand};
+
+use crate::telemetry::{COMMIT, VERSION};
+
+/// `0.1.0`, or `0.1.0 (commit)` where the build knows its commit.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| match COMMIT {
+    Some(commit) => format!("{VERSION} ({commit})"),
+    None => VERSION.to_owned(),
+});
+
+/// Takes OpenTelemetry traces in and writes them into MLflow.
+#[derive(Debug, Parser)]
+#[command(name = "otel-mlflow", version = LONG_VERSION.as_str(), disable_help_subcommand = true)]
+#[command(after_help = "\
+Without a command the collector runs. Without --config it takes OTLP on 127.0.0.1:4317 (gRPC) and
+127.0.0.1:4318 (HTTP), and writes to MLFLOW_TRACKING_URI, or to ./mlflow.db.
+
+Exit codes: 0 clean stop, 1 failure at run time, 2 bad configuration or arguments.")]
+pub(super) struct Arguments {
+    /// Configuration file in YAML; may be given several times, each is laid over those before it
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(super) config: Vec<PathBuf>,
+
+    /// One value of the configuration, laid over the files: --set exporters.mlflow.timeout=5s
+    #[arg(long, value_name = "KEY.PATH=VALUE", global = true)]
+    pub(super) set: Vec<String>,
+
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+/// What to do instead of running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub(super) enum Command {
+    /// Check the configuration, and say all that is wrong with it
+    Validate,
+    /// List the components that are built in
+    Components,
+    /// Print the JSON Schema of the configuration
+    Schema,
+    /// Check that what the configuration names is there: addresses, tracking URI, credentials
+    Doctor,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(std::iter::once("otel-mlflow").chain(arguments.iter().copied()))
+    }
+
+    #[test]
+    fn options_stand_before_or_after_the_command() {
+        let arguments = parse(&["--config", "a.yaml", "--set", "x=1", "validate", "--config", "b.yaml"]);
+        let arguments = arguments.unwrap();
+        assert_eq!(arguments.command, Some(Command::Validate));
+        let after = parse(&["validate", "--config", "a.yaml", "--config", "b.yaml"]).unwrap();
+        assert_eq!(after.config, [PathBuf::from("a.yaml"), PathBuf::from("b.yaml")]);
+        assert_eq!(parse(&["--config=a.yaml"]).unwrap().command, None);
+    }
+
+    #[test]
+    fn a_wrong_argument_ends_with_code_2() {
+        assert_eq!(parse(&["valdiate"]).unwrap_err().exit_code(), 2);
+        assert_eq!(parse(&["--confg", "x"]).unwrap_err().exit_code(), 2);
+        assert_eq!(parse(&["--version"]).unwrap_err().exit_code(), 0);
+    }
+}

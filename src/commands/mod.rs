@@ -1,0 +1,69 @@
+//! The command line of `otel-mlflow`: arguments in, exit code out. The work is done elsewhere.
+
+mod arguments;
+mod build;
+mod components;
+mod doctor;
+mod lifecycle;
+mod run;
+mod signals;
+mod summary;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::config::{Loaded, Process, Sources, load, whole_schema};
+use arguments::{Arguments, Command};
+
+/// Exit code: the configuration or the arguments are wrong.
+const BAD_CONFIGURATION: u8 = 2;
+
+/// Runs the command that the process's arguments name. Exits with 0 after a clean stop, 1 after a
+/// failure at run time, 2 if the configuration or the arguments are wrong.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let sources = Sources { files: arguments.config, set: arguments.set };
+    match arguments.command {
+        None => with_configuration(&sources, |loaded| run::run(&loaded.config)),
+        Some(Command::Validate) => with_configuration(&sources, |_| validate::say_valid(&sources)),
+        Some(Command::Doctor) => doctor::doctor(&sources),
+        Some(Command::Components) => say(&components::list()),
+        Some(Command::Schema) => say(&format!("{:#}", whole_schema())),
+    }
+}
+
+/// Loads the configuration, shows what is wrong with it, and goes on if it can be used.
+fn with_configuration(sources: &Sources, then: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
+    match load(sources, &Process) {
+        Ok(loaded) => {
+            complain(&loaded.warnings.to_string());
+            then(loaded)
+        }
+        Err(problems) => {
+            complain(&problems.to_string());
+            let errors = problems.errors();
+            complain(&format!(
+                "the configuration has {errors} {}",
+                if errors == 1 { "error" } else { "errors" }
+            ));
+            ExitCode::from(BAD_CONFIGURATION)
+        }
+    }
+}
+
+/// Writes to standard output. That its reader may be gone is no reason to fail.
+fn say(text: &str) -> ExitCode {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+    ExitCode::SUCCESS
+}
+
+/// Writes to standard error, where there is something to say.
+fn complain(text: &str) {
+    use std::io::Write as _;
+    if !text.is_empty() {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+}

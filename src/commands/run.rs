@@ -1,0 +1,64 @@
+//! `otel-mlflow` without a command: runs the collector.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use tokio_util::sync::CancellationToken;
+
+use super::lifecycle::{Collector, RunError};
+use super::summary::Summary;
+use super::{build, complain, say, signals};
+use crate::config::{ComponentKind, Config};
+use crate::telemetry::{Telemetry, init_logs};
+
+/// Runs until a signal.
+pub(super) fn run(config: &Config) -> ExitCode {
+    if let Err(error) = init_logs(&config.service.telemetry.logs) {
+        complain(&format!("cannot start the logs: {error}"));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = runtime
+        .map_err(|source| RunError::System { what: "cannot start the runtime", source })
+        .and_then(|runtime| runtime.block_on(serve(config)));
+    match outcome {
+        Ok(()) => {
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(config: &Config) -> Result<(), RunError> {
+    let stop = CancellationToken::new();
+    let no_signals = |source| RunError::System { what: "cannot listen for signals", source };
+    signals::stop_on_signal(stop.clone()).map_err(no_signals)?;
+    let (collector, summary) = start(config).await?;
+    say(&summary.text());
+    collector.serve(config, stop).await
+}
+
+/// Takes every address before anything is connected: a port in use is the commonest mistake.
+async fn start(config: &Config) -> Result<(Collector, Summary), RunError> {
+    let telemetry = Telemetry::default();
+    let receivers = build::bind_receivers(config, &telemetry).await?;
+    let admin = build::bind_admin(config).await?;
+    let mut summary = Summary {
+        admin: admin.as_ref().and_then(|admin| admin.address().ok()).map(|address| address.to_string()),
+        ..Summary::default()
+    };
+    for receiver in &receivers {
+        let addresses = receiver.addresses().into_iter();
+        summary.receives.extend(addresses.map(|address| (receiver.id().to_owned(), address)));
+    }
+    let mut exporters = BTreeMap::new();
+    for configured in config.running(ComponentKind::Exporter) {
+        let built = build::build_exporter(configured, &telemetry).await?;
+        summary.writes.push((configured.id.to_string(), built.destination));
+        exporters.insert(configured.id.to_string(), built.exporter);
+    }
+    Ok((Collector { receivers, exporters, admin, telemetry }, summary))
+}
