@@ -13,11 +13,27 @@ pub mod prices;
 pub mod python;
 pub mod routing;
 
+mod any_value;
+mod attributes;
+mod content;
+mod dialects;
+mod enrich;
+mod limits;
+mod map;
 mod merge;
+mod options;
+mod preview;
+mod span;
 mod stored;
+mod tags;
+mod text;
+mod trace;
+mod unusable;
 mod update;
 mod usage;
 
+pub use map::{MapContext, Mapped, map};
 pub use merge::{TRACKING_STORE, merge};
+pub use options::{Backend, MapOptions};
 pub use update::{SpanUsage, StoredSpan, StoredTrace, TraceUpdate, TraceWrite};
 pub use usage::{COST_KEYS, TOKEN_KEYS, Tally};

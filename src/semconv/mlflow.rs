@@ -22,6 +22,8 @@ pub const LLM_PROVIDER: &str = "mlflow.llm.provider";
 pub const LLM_COST: &str = "mlflow.llm.cost";
 /// Prefix of root span attributes that become tags of the trace.
 pub const TRACE_TAG_PREFIX: &str = "mlflow.traceTag.";
+/// Prefix of MLflow's own names.
+pub const PREFIX: &str = "mlflow.";
 /// Trace tag: name of the trace.
 pub const TRACE_NAME: &str = "mlflow.traceName";
 /// Trace tag: where the trace's artifacts live.

@@ -36,4 +36,5 @@ pub use loads::{loads, loads_text};
 pub use number::{Number, Overflow};
 pub use string::{write_ascii_json_string, write_json_string};
 pub use text::Text;
+pub use unicode::decimal_digit;
 pub use value::Value;

@@ -45,7 +45,8 @@ fn is_wide_blank(character: char) -> bool {
     )
 }
 
-fn decimal_digit(character: char) -> Option<char> {
+/// The ASCII digit of the same value; none for what is no decimal digit (`\d` of Python's `re`).
+pub fn decimal_digit(character: char) -> Option<char> {
     let point = u32::from(character);
     let after = ZEROS.partition_point(|zero| *zero <= point);
     let zero = ZEROS.get(after.checked_sub(1)?)?;

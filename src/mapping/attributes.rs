@@ -1,0 +1,194 @@
+//! The attributes of a span while it is being translated.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::any_value::{Raw, unique, write_value};
+use super::python::{Poison, Value, dumps_into};
+use super::text::Text;
+use super::unusable::Unusable;
+use crate::otlp::model::{KeyValue, any_value};
+
+/// Up to how many attributes are searched one by one.
+const FEW: usize = 24;
+
+/// Value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Content<'a> {
+    /// Text, as MLflow keeps nearly all values.
+    Text(Text<'a>),
+    /// A value that MLflow stores as native JSON.
+    Native(Value),
+}
+
+/// Attributes in order, with no key twice.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Attributes<'a> {
+    entries: Vec<(&'a str, Content<'a>)>,
+    /// A bit for each key there is, so that most searches end before they begin.
+    present: u64,
+    /// Where the keys are, once there are many.
+    places: HashMap<&'a str, usize>,
+}
+
+impl<'a> Attributes<'a> {
+    /// Takes the attributes of a span, each as text less one layer of encoding.
+    ///
+    /// # Errors
+    /// An attribute that Python fails to read.
+    pub(super) fn of_span(pairs: &'a [KeyValue]) -> Result<Self, Unusable> {
+        let pairs = unique(pairs);
+        let mut attributes = Self { entries: Vec::with_capacity(pairs.len() + 10), ..Self::default() };
+        for (key, value) in pairs {
+            let text = text_of(value).map_err(|poison| Unusable::poison(key, poison))?;
+            attributes.push(key, Content::Text(text));
+        }
+        Ok(attributes)
+    }
+
+    fn push(&mut self, key: &'a str, content: Content<'a>) {
+        self.present |= bit(key);
+        self.entries.push((key, content));
+        if self.entries.len() > FEW {
+            if self.places.is_empty() {
+                let known = self.entries.iter().enumerate().map(|(place, (key, _))| (*key, place));
+                self.places = known.collect();
+            } else {
+                self.places.insert(key, self.entries.len() - 1);
+            }
+        }
+    }
+
+    fn place(&self, key: &str) -> Option<usize> {
+        if self.present & bit(key) == 0 {
+            None
+        } else if self.places.is_empty() {
+            self.entries.iter().position(|(known, _)| *known == key)
+        } else {
+            self.places.get(key).copied()
+        }
+    }
+
+    /// Sets an attribute: in its place if there is one of that key, else at the end.
+    pub(super) fn set(&mut self, key: &'a str, content: Content<'a>) {
+        match self.place(key).and_then(|place| self.entries.get_mut(place)) {
+            Some((_, known)) => *known = content,
+            None => self.push(key, content),
+        }
+    }
+
+    /// Sets an attribute to the JSON text of a string.
+    pub(super) fn set_quoted(&mut self, key: &'a str, text: impl Into<Cow<'a, str>>) {
+        self.set(key, Content::Text(Text::Quoted(text.into())));
+    }
+
+    /// Whether there is an attribute of a key.
+    pub(super) fn contains(&self, key: &str) -> bool {
+        self.place(key).is_some()
+    }
+
+    /// The value of a key.
+    pub(super) fn content(&self, key: &str) -> Option<&Content<'a>> {
+        self.entries.get(self.place(key)?).map(|(_, content)| content)
+    }
+
+    /// The text of a key; none if the value is native.
+    pub(super) fn get(&self, key: &str) -> Option<&Text<'a>> {
+        match self.content(key)? {
+            Content::Text(text) => Some(text),
+            Content::Native(_) => None,
+        }
+    }
+
+    /// The text of a key unless it is JSON that is false to Python.
+    pub(super) fn usable(&self, key: &str) -> Option<&Text<'a>> {
+        self.get(key).filter(|text| text.is_truthy())
+    }
+
+    /// The first of the keys that is there.
+    pub(super) fn first_present(&self, keys: &[&str]) -> Option<&Text<'a>> {
+        keys.iter().find_map(|key| self.get(key))
+    }
+
+    /// The first of the keys that is there and usable.
+    pub(super) fn first_usable(&self, keys: &[&str]) -> Option<&Text<'a>> {
+        keys.iter().find_map(|key| self.usable(key))
+    }
+
+    /// Whether the text of a key is the JSON of a given string.
+    pub(super) fn is_string(&self, key: &str, value: &str) -> bool {
+        self.get(key).and_then(Text::as_string).is_some_and(|text| text == value)
+    }
+
+    /// Keys and values in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, &Content<'a>)> {
+        self.entries.iter().map(|(key, content)| (*key, content))
+    }
+}
+
+fn text_of(value: Raw<'_>) -> Result<Text<'_>, Poison> {
+    if let Some(any_value::Value::String(text)) = value {
+        return Text::of_string(text);
+    }
+    let mut json = String::new();
+    write_value(&mut json, value);
+    Ok(Text::Verbatim(Cow::Owned(json)))
+}
+
+impl Content<'_> {
+    /// Appends the value as JSON; `scratch` is any buffer.
+    ///
+    /// # Errors
+    /// A string that UTF-8 cannot hold.
+    pub(super) fn write_json(
+        &self,
+        key: &str,
+        out: &mut String,
+        scratch: &mut String,
+    ) -> Result<(), Unusable> {
+        match self {
+            Self::Text(text) => text.write_json(out, scratch),
+            Self::Native(value) => dumps_into(out, value).map_err(|error| Unusable::surrogate(key, error))?,
+        }
+        Ok(())
+    }
+}
+
+/// One of 64 bits, chosen by length and ends of the key, where the names of attributes differ.
+fn bit(key: &str) -> u64 {
+    let bytes = key.as_bytes();
+    let end = |at: Option<&u8>| at.copied().map_or(0, usize::from);
+    let middle = bytes.get(bytes.len() / 2);
+    1 << ((bytes.len() + 5 * end(bytes.last()) + 3 * end(middle)) % 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::otlp::model::AnyValue;
+
+    fn pair(key: &str, text: &str) -> KeyValue {
+        let value = Some(any_value::Value::String(text.to_owned()));
+        KeyValue { key: key.to_owned(), value: Some(AnyValue { value }) }
+    }
+
+    #[test]
+    fn many_attributes_are_found_as_few_are() {
+        for count in [3, FEW, FEW + 1, 200] {
+            let keys: Vec<String> = (0..count).map(|index| format!("key.{index}")).collect();
+            let mut pairs: Vec<KeyValue> = keys.iter().map(|key| pair(key, "first")).collect();
+            pairs.push(pair("key.1", "last"));
+            let mut attributes = Attributes::of_span(&pairs).unwrap();
+            attributes.set_quoted("added", "value");
+            attributes.set_quoted("key.0", "changed");
+            assert!(attributes.is_string("key.0", "changed"));
+            assert!(attributes.is_string("key.1", "last"));
+            assert!(attributes.is_string("key.2", "first"));
+            assert!(attributes.is_string("added", "value"));
+            assert!(!attributes.contains("absent"));
+            let order: Vec<&str> = attributes.iter().map(|(key, _)| key).collect();
+            assert_eq!(order.len(), count + 1);
+            assert_eq!(&order[..3], ["key.0", "key.1", "key.2"]);
+        }
+    }
+}

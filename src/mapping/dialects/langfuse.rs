@@ -1,0 +1,24 @@
+//! Langfuse.
+
+use super::{ContentRule, Dialect, Source, TypeRule};
+use crate::semconv::langfuse::*;
+
+pub(super) const DIALECT: Dialect = Dialect {
+    span_type: TypeRule::Attribute(
+        &[OBSERVATION_TYPE],
+        &[
+            ("generation", "LLM"),
+            ("embedding", "EMBEDDING"),
+            ("tool", "TOOL"),
+            ("retriever", "RETRIEVER"),
+            ("agent", "AGENT"),
+            ("chain", "CHAIN"),
+            ("evaluator", "EVALUATOR"),
+            ("guardrail", "GUARDRAIL"),
+            ("span", "UNKNOWN"),
+        ],
+    ),
+    inputs: ContentRule::First(&[Source::Key(OBSERVATION_INPUT)]),
+    outputs: ContentRule::First(&[Source::Key(OBSERVATION_OUTPUT)]),
+    ..Dialect::NONE
+};

@@ -1,0 +1,192 @@
+//! One span: its row, and what it contributes to its trace.
+
+use super::any_value::to_python;
+use super::attributes::{Attributes, Content};
+use super::content::{Ids, write_content};
+use super::dialects::Events;
+use super::enrich::enrich;
+use super::limits::{self, cut};
+use super::options::{Backend, MapOptions};
+use super::preview::postgres_array;
+use super::python::{Value, repr_float};
+use super::unusable::Unusable;
+use super::update::SpanUsage;
+use super::usage::{COST_KEYS, TOKEN_KEYS, Tally};
+use crate::mlflow::records::{Cost, SpanRecord, SpanStatus};
+use crate::otlp::model::{KeyValue, Resource, Span};
+use crate::semconv::mlflow::{
+    CHAT_TOKEN_USAGE, LLM_COST, LLM_MODEL, LLM_PROVIDER, SPAN_TYPE, TRACE_REQUEST_ID,
+};
+use crate::semconv::otel::SERVICE_NAME;
+
+/// A span that is ready to be stored.
+#[derive(Debug)]
+pub(super) struct MappedSpan<'a> {
+    /// The span as it came.
+    pub(super) span: &'a Span,
+    /// The resource that it came with.
+    pub(super) resource: Option<&'a Resource>,
+    pub(super) ids: Ids,
+    pub(super) record: SpanRecord,
+    pub(super) usage: SpanUsage,
+    pub(super) attributes: Attributes<'a>,
+}
+
+/// Translates a span.
+///
+/// `service` is the name of its service if it is one that MLflow knows; a root keeps it.
+///
+/// # Errors
+/// Why the span cannot be stored.
+pub(super) fn map_span<'a>(
+    span: &'a Span,
+    resource: Option<&'a Resource>,
+    service: Option<&'static str>,
+    json_request: bool,
+    options: &MapOptions,
+) -> Result<MappedSpan<'a>, Unusable> {
+    let ids = ids(span)?;
+    let start_time_unix_nano = time(span.start_time_unix_nano, "start time")?;
+    let end_time_unix_nano = time(span.end_time_unix_nano, "end time")?;
+    let status = match span.status.as_ref().map(|status| status.code) {
+        Some(1) => SpanStatus::Ok,
+        Some(2) => SpanStatus::Error,
+        _ => SpanStatus::Unset,
+    };
+    let mut attributes = Attributes::of_span(&span.attributes)?;
+    attributes.set_quoted(TRACE_REQUEST_ID, trace_id(ids.trace));
+    if let Some(service) = service.filter(|_| ids.parent.is_none()) {
+        attributes.set_quoted(SERVICE_NAME, service);
+    }
+    enrich(&mut attributes, Events(&span.events), &options.prices)?;
+    options.backend.check("name", &span.name, usize::MAX)?;
+    let record = SpanRecord {
+        span_id: format!("{:016x}", ids.span),
+        parent_span_id: ids.parent.map(|parent| format!("{parent:016x}")),
+        name: span.name.clone(),
+        span_type: received_type(&span.attributes, options.backend)?,
+        status,
+        start_time_unix_nano,
+        end_time_unix_nano,
+        content: write_content(span, ids, status, &attributes, json_request)?,
+        cost: cost_columns(&attributes)?,
+        model_name: dimension(&attributes, LLM_MODEL, "model", options.backend)?,
+        model_provider: dimension(&attributes, LLM_PROVIDER, "provider", options.backend)?,
+    };
+    let usage = SpanUsage {
+        tokens: tally(&attributes, CHAT_TOKEN_USAGE, &TOKEN_KEYS),
+        cost: tally(&attributes, LLM_COST, &COST_KEYS),
+    };
+    Ok(MappedSpan { span, resource, ids, record, usage, attributes })
+}
+
+/// The trace id in MLflow's form.
+pub(super) fn trace_id(id: u128) -> String {
+    format!("tr-{id:032x}")
+}
+
+/// Identity of a span: ids are numbers to MLflow, whatever their length.
+///
+/// # Errors
+/// An id that is missing or too large.
+pub(super) fn ids(span: &Span) -> Result<Ids, Unusable> {
+    if span.trace_id.is_empty() {
+        return Err(Unusable::NoId("trace id"));
+    }
+    if span.span_id.is_empty() {
+        return Err(Unusable::NoId("span id"));
+    }
+    Ok(Ids {
+        trace: u128::from_be_bytes(number(&span.trace_id, "trace id")?),
+        span: u64::from_be_bytes(number(&span.span_id, "span id")?),
+        parent: Some(u64::from_be_bytes(number(&span.parent_span_id, "parent span id")?))
+            .filter(|parent| *parent != 0),
+    })
+}
+
+/// The bytes of a big-endian number, padded with zeros.
+fn number<const N: usize>(bytes: &[u8], name: &'static str) -> Result<[u8; N], Unusable> {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    let digits = bytes.get(zeros..).unwrap_or_default();
+    let mut number = [0; N];
+    let start = N.checked_sub(digits.len()).ok_or(Unusable::LongId { name, bytes: N })?;
+    if let Some(end) = number.get_mut(start..) {
+        end.copy_from_slice(digits);
+    }
+    Ok(number)
+}
+
+fn time(unix_nano: u64, name: &'static str) -> Result<i64, Unusable> {
+    i64::try_from(unix_nano).map_err(|_| Unusable::Time(name))
+}
+
+/// The column `type`: MLflow takes it from the attribute as it was received, not from the
+/// translated one.
+fn received_type(pairs: &[KeyValue], backend: Backend) -> Result<Option<String>, Unusable> {
+    let Some(pair) = pairs.iter().rev().find(|pair| pair.key == SPAN_TYPE) else { return Ok(None) };
+    let value = to_python(pair.value.as_ref().and_then(|value| value.value.as_ref()));
+    let text = match (&value, backend) {
+        (Value::None, _) => return Ok(None),
+        (Value::Str(text), _) => text.to_utf8_lossy(),
+        (Value::Bytes(bytes), _) => super::python::repr_bytes(bytes),
+        (Value::Int(value), _) => value.to_string(),
+        (Value::Bool(value), Backend::Sqlite) => u8::from(*value).to_string(),
+        (Value::Bool(value), Backend::Postgres) => value.to_string(),
+        (Value::Float(value), Backend::Sqlite) if value.is_nan() => return Ok(None),
+        (Value::Float(value), Backend::Sqlite) => repr_float(*value),
+        (Value::Float(value), Backend::Postgres) => value.to_string(),
+        (Value::List(values), Backend::Postgres) => {
+            postgres_array(values).ok_or_else(|| Unusable::Kind(SPAN_TYPE.to_owned()))?
+        }
+        (Value::List(_) | Value::Dict(_), _) => return Err(Unusable::Kind(SPAN_TYPE.to_owned())),
+    };
+    backend.check("span type", &text, limits::SPAN_TYPE)?;
+    Ok(Some(text))
+}
+
+/// The columns of a span's own cost.
+fn cost_columns(attributes: &Attributes<'_>) -> Result<Cost, Unusable> {
+    let Some(text) = attributes.get(LLM_COST) else { return Ok(Cost::default()) };
+    let value = text.decode();
+    let members = value.as_dict().ok_or(Unusable::NotAnObject(LLM_COST))?;
+    let [input, output, total] = COST_KEYS.map(|key| finite(members.get(key)?));
+    Ok(Cost { input, output, total })
+}
+
+/// Python's `float(value)`, if that is finite.
+fn finite(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::Int(value) => value.to_f64()?,
+        Value::Float(value) => *value,
+        Value::Str(text) => super::python::float_from_str(text.as_utf8()?)?,
+        _ => return None,
+    };
+    Some(number).filter(|number| number.is_finite())
+}
+
+/// The columns `model_name` and `model_provider`.
+fn dimension(
+    attributes: &Attributes<'_>,
+    key: &str,
+    name: &'static str,
+    backend: Backend,
+) -> Result<Option<String>, Unusable> {
+    let Some(text) = attributes.get(key) else { return Ok(None) };
+    let plain = text.plain().map_err(|error| Unusable::surrogate(key, error))?;
+    let column = cut(&plain, limits::DIMENSION);
+    backend.check(name, column, limits::DIMENSION)?;
+    Ok(Some(column.to_owned()))
+}
+
+/// The numbers of usage or cost, if the attribute is an object.
+fn tally(attributes: &Attributes<'_>, key: &str, keys: &[&'static str]) -> Option<Box<Tally>> {
+    let decoded;
+    let value = match attributes.content(key)? {
+        Content::Native(value) => value,
+        Content::Text(text) => {
+            decoded = text.decode();
+            &decoded
+        }
+    };
+    Some(Box::new(Tally::from_dict(value.as_dict()?, keys)))
+}

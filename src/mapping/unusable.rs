@@ -1,0 +1,48 @@
+//! Why a span or a trace cannot be stored.
+
+use super::python::{LoneSurrogate, Poison};
+
+/// Why MLflow's store cannot hold a span as it came.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub(super) enum Unusable {
+    #[error("the {0} is missing")]
+    NoId(&'static str),
+    #[error("the {name} is longer than {bytes} bytes")]
+    LongId { name: &'static str, bytes: usize },
+    #[error("the {0} does not fit 64 signed bits")]
+    Time(&'static str),
+    #[error("attribute {key:?}: {source}")]
+    Poison { key: String, source: Poison },
+    #[error("attribute {key:?}: {source}")]
+    Surrogate { key: String, source: LoneSurrogate },
+    #[error("attribute {0:?} names a kind, so it cannot be a list or an object")]
+    Kind(String),
+    #[error("attribute {0:?} is not a finite number")]
+    Infinite(String),
+    #[error("attribute {0:?} holds bytes, where JSON is needed")]
+    Bytes(String),
+    #[error("attribute {0:?} must be an object")]
+    NotAnObject(&'static str),
+    #[error("attribute {0:?} must be a list")]
+    NotAList(&'static str),
+    #[error("attribute {key:?}: the member {member:?} is not a number")]
+    NotANumber { key: &'static str, member: &'static str },
+    #[error("attribute {0:?} gives a preview that is no text")]
+    Preview(&'static str),
+    #[error("the {0} holds a NUL character, which PostgreSQL cannot store")]
+    Nul(&'static str),
+    #[error("the {name} has {length} characters, and MLflow allows {limit}")]
+    TooLong { name: &'static str, length: usize, limit: usize },
+    #[error("span id {0} comes twice in one write, which PostgreSQL refuses")]
+    Repeated(String),
+}
+
+impl Unusable {
+    pub(super) fn poison(key: &str, source: Poison) -> Self {
+        Self::Poison { key: key.to_owned(), source }
+    }
+
+    pub(super) fn surrogate(key: &str, source: LoneSurrogate) -> Self {
+        Self::Surrogate { key: key.to_owned(), source }
+    }
+}
