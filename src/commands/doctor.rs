@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 
 use super::say;
-use crate::config::{ComponentKind, Config, Process, Sources, load};
+use crate::config::{ComponentKind, Config, Loaded};
 
 /// What came of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,31 +41,15 @@ impl Finding {
     }
 }
 
-/// Checks, prints one line per check, and fails if one of them failed.
-pub(super) fn doctor(sources: &Sources) -> ExitCode {
+/// Checks a configuration, prints one line per check, and fails if one of them failed.
+pub(super) fn doctor(loaded: &Loaded) -> ExitCode {
+    say(&Finding::good("configuration", "is valid").line());
     let mut failed = false;
-    for finding in findings(sources) {
+    for finding in addresses(&loaded.config) {
         failed |= matches!(finding.verdict, Verdict::Bad(_));
         say(&finding.line());
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-}
-
-fn findings(sources: &Sources) -> Vec<Finding> {
-    let loaded = match load(sources, &Process) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            return problems
-                .iter()
-                .map(|problem| Finding::bad("configuration", problem.to_string()))
-                .collect();
-        }
-    };
-    let mut findings = vec![Finding::good("configuration", "is valid")];
-    findings
-        .extend(loaded.warnings.iter().map(|warning| Finding::good("configuration", warning.to_string())));
-    findings.extend(addresses(&loaded.config));
-    findings
 }
 
 /// Whether the addresses to listen on are free.
@@ -123,13 +107,5 @@ mod tests {
     fn an_address_of_another_machine_is_bad() {
         let finding = address("x".to_owned(), "192.0.2.1:4317");
         assert!(finding.line().contains("give an address of this machine"), "{}", finding.line());
-    }
-
-    #[test]
-    fn every_problem_of_the_configuration_is_a_finding() {
-        let sources = Sources { files: vec!["/none/a.yaml".into(), "/none/b.yaml".into()], set: Vec::new() };
-        let lines: Vec<String> = findings(&sources).iter().map(Finding::line).collect();
-        assert!(lines[0].starts_with("FAIL  configuration: /none/a.yaml: cannot read the file"), "{lines:?}");
-        assert!(lines[1].starts_with("FAIL  configuration: /none/b.yaml: cannot read the file"), "{lines:?}");
     }
 }

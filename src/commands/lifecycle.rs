@@ -17,10 +17,6 @@ use crate::config::Config;
 use crate::pipeline::{Pipeline, TraceExporter};
 use crate::telemetry::{AdminServer, Telemetry};
 
-/// How long the receivers may take to answer what they have begun. What is not answered by then was
-/// never acknowledged: its senders send it again. Below the 30 seconds that Kubernetes gives.
-const DRAIN_LIMIT: Duration = Duration::from_secs(25);
-
 /// A receiver that listens and does not answer yet.
 pub(super) trait Receiver: Send {
     /// Its id.
@@ -50,9 +46,9 @@ pub(super) enum RunError {
         /// Section and id.
         component: String,
     },
-    /// The receivers did not finish in time.
-    #[error("stopped with requests unanswered after {} seconds; their senders will send them again", DRAIN_LIMIT.as_secs())]
-    DrainLimit,
+    /// Receivers or exporters did not finish in time.
+    #[error("stopped with requests unanswered after {} s; their senders will send them again", .0.as_secs())]
+    DrainLimit(Duration),
     /// The system refuses something.
     #[error("{what}: {source}")]
     System {
@@ -69,6 +65,9 @@ pub(super) struct Collector {
     pub(super) exporters: BTreeMap<String, Arc<dyn TraceExporter>>,
     pub(super) admin: Option<AdminServer>,
     pub(super) telemetry: Telemetry,
+    /// How long receivers and exporters may take to finish what they have begun. What is not finished by
+    /// then was never acknowledged: its senders send it again.
+    pub(super) drain_limit: Duration,
 }
 
 impl Collector {
@@ -96,36 +95,36 @@ impl Collector {
                 component
             });
         }
-        let outcome = wait(&mut receivers, &stop).await;
-        for exporter in self.exporters.values() {
-            exporter.shutdown().await;
-        }
+        let ended = until_stop(&mut receivers, &stop).await;
+        let drained = tokio::time::timeout(self.drain_limit, drain(receivers, &self.exporters)).await;
         admin_stop.cancel();
         if let Some(admin) = admin {
             // A failing admin server is not worth failing for at the very end.
             let _ = admin.await;
         }
-        outcome
+        match ended {
+            Some(component) => Err(RunError::Ended { component }),
+            None => drained.map_err(|_| RunError::DrainLimit(self.drain_limit)),
+        }
     }
 }
 
-/// Waits for the stop, and then for the receivers.
-async fn wait(receivers: &mut JoinSet<String>, stop: &CancellationToken) -> Result<(), RunError> {
+/// Waits for the stop. Returns the receiver that ended without one, which stops the others.
+async fn until_stop(receivers: &mut JoinSet<String>, stop: &CancellationToken) -> Option<String> {
     let ended = tokio::select! {
-        () = stop.cancelled() => None,
-        ended = receivers.join_next() => Some(ended),
+        biased;
+        () = stop.cancelled() => return None,
+        ended = receivers.join_next() => ended,
     };
-    // A receiver that ends in the same moment as the stop came has ended because of it.
-    let by_itself = ended.filter(|_| !stop.is_cancelled());
     stop.cancel();
-    let drained = tokio::time::timeout(DRAIN_LIMIT, async { while receivers.join_next().await.is_some() {} });
-    let drained = drained.await.map_err(|_| RunError::DrainLimit);
-    match by_itself {
-        Some(ended) => {
-            let component = ended.and_then(Result::ok).unwrap_or_else(|| "a receiver".to_owned());
-            Err(RunError::Ended { component })
-        }
-        None => drained,
+    Some(ended.and_then(Result::ok).unwrap_or_else(|| "a receiver".to_owned()))
+}
+
+/// Lets the receivers answer what they have begun, and then the exporters finish what they took over.
+async fn drain(mut receivers: JoinSet<String>, exporters: &BTreeMap<String, Arc<dyn TraceExporter>>) {
+    while receivers.join_next().await.is_some() {}
+    for exporter in exporters.values() {
+        exporter.shutdown().await;
     }
 }
 
@@ -144,4 +143,130 @@ fn pipeline_of(
     ids.sort();
     ids.dedup();
     Pipeline::new(ids.into_iter().filter_map(|id| exporters.get(id)).map(Arc::clone).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::config::{PipelineConfig, Service};
+    use crate::pipeline::{Ack, ComponentId, TraceRequest, ack_channel};
+
+    type Log = Arc<Mutex<Vec<&'static str>>>;
+
+    struct FakeExporter(ComponentId, Log);
+
+    impl TraceExporter for FakeExporter {
+        fn id(&self) -> &ComponentId {
+            &self.0
+        }
+
+        fn export(&self, _request: Arc<TraceRequest>, ack: Ack) -> BoxFuture<'_, ()> {
+            self.1.lock().unwrap().push("exported");
+            ack.complete(Ok(crate::pipeline::Delivered::default()));
+            Box::pin(async {})
+        }
+
+        fn shutdown(&self) -> BoxFuture<'_, ()> {
+            self.1.lock().unwrap().push("exporter stopped");
+            Box::pin(async {})
+        }
+    }
+
+    /// Delivers one request after the stop, as if it had been begun before.
+    struct FakeReceiver {
+        log: Log,
+        ends_by_itself: bool,
+    }
+
+    impl Receiver for FakeReceiver {
+        fn id(&self) -> &str {
+            "fake"
+        }
+
+        fn addresses(&self) -> Vec<String> {
+            Vec::new()
+        }
+
+        fn serve(self: Box<Self>, pipeline: Pipeline, stop: CancellationToken) -> BoxFuture<'static, ()> {
+            Box::pin(async move {
+                if !self.ends_by_itself {
+                    stop.cancelled().await;
+                    pipeline.deliver(Arc::default()).await.unwrap();
+                }
+                self.log.lock().unwrap().push("receiver stopped");
+            })
+        }
+    }
+
+    fn collector(ends_by_itself: bool) -> (Collector, Config, Log) {
+        let log = Log::default();
+        let exporter = FakeExporter(ComponentId::parse("sink"), Arc::clone(&log));
+        let pipeline = PipelineConfig {
+            receivers: vec!["fake".to_owned()],
+            exporters: vec!["sink".to_owned()],
+            ..PipelineConfig::default()
+        };
+        // Two pipelines with the same ends: the exporter still gets each request once.
+        let pipelines = [("traces".to_owned(), pipeline.clone()), ("traces/2".to_owned(), pipeline)];
+        let config = Config::of_service(Service { pipelines: pipelines.into(), ..Service::default() });
+        let collector = Collector {
+            receivers: vec![Box::new(FakeReceiver { log: Arc::clone(&log), ends_by_itself })],
+            exporters: BTreeMap::from([("sink".to_owned(), Arc::new(exporter) as Arc<dyn TraceExporter>)]),
+            admin: None,
+            telemetry: Telemetry::default(),
+            drain_limit: Duration::from_secs(60),
+        };
+        (collector, config, log)
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_is_delivered_before_the_exporters_stop() {
+        let (collector, config, log) = collector(false);
+        let stop = CancellationToken::new();
+        stop.cancel();
+        collector.serve(&config, stop).await.unwrap();
+        assert_eq!(*log.lock().unwrap(), ["exported", "receiver stopped", "exporter stopped"]);
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_ends_by_itself_is_a_failure() {
+        let (collector, config, log) = collector(true);
+        let telemetry = collector.telemetry.clone();
+        let error = collector.serve(&config, CancellationToken::new()).await.unwrap_err();
+        assert_eq!(error.to_string(), "receivers.fake stopped by itself");
+        assert!(!telemetry.health.is_ready());
+        assert_eq!(*log.lock().unwrap(), ["receiver stopped", "exporter stopped"]);
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_never_finishes_is_left_behind() {
+        struct Stuck;
+        impl Receiver for Stuck {
+            fn id(&self) -> &str {
+                "stuck"
+            }
+
+            fn addresses(&self) -> Vec<String> {
+                Vec::new()
+            }
+
+            fn serve(self: Box<Self>, pipeline: Pipeline, _: CancellationToken) -> BoxFuture<'static, ()> {
+                Box::pin(async move {
+                    let (ack, answer) = ack_channel();
+                    let _held = (ack, pipeline);
+                    let _ = answer.await;
+                })
+            }
+        }
+        let (mut collector, config, log) = collector(false);
+        collector.receivers = vec![Box::new(Stuck)];
+        collector.drain_limit = Duration::ZERO;
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let error = collector.serve(&config, stop).await.unwrap_err();
+        assert!(matches!(error, RunError::DrainLimit(_)), "{error}");
+        assert!(log.lock().unwrap().is_empty());
+    }
 }

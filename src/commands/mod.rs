@@ -28,7 +28,7 @@ pub fn main() -> ExitCode {
     match arguments.command {
         None => with_configuration(&sources, |loaded| run::run(&loaded.config)),
         Some(Command::Validate) => with_configuration(&sources, |_| validate::say_valid(&sources)),
-        Some(Command::Doctor) => doctor::doctor(&sources),
+        Some(Command::Doctor) => with_configuration(&sources, |loaded| doctor::doctor(&loaded)),
         Some(Command::Components) => say(&components::list()),
         Some(Command::Schema) => say(&format!("{:#}", whole_schema())),
     }

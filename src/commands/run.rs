@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +11,9 @@ use super::summary::Summary;
 use super::{build, complain, say, signals};
 use crate::config::{ComponentKind, Config};
 use crate::telemetry::{Telemetry, init_logs};
+
+/// Below the 30 seconds that Kubernetes gives a container to stop.
+const DRAIN_LIMIT: Duration = Duration::from_secs(25);
 
 /// Runs until a signal.
 pub(super) fn run(config: &Config) -> ExitCode {
@@ -60,5 +64,5 @@ async fn start(config: &Config) -> Result<(Collector, Summary), RunError> {
         summary.writes.push((configured.id.to_string(), built.destination));
         exporters.insert(configured.id.to_string(), built.exporter);
     }
-    Ok((Collector { receivers, exporters, admin, telemetry }, summary))
+    Ok((Collector { receivers, exporters, admin, telemetry, drain_limit: DRAIN_LIMIT }, summary))
 }

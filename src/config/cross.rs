@@ -72,16 +72,14 @@ impl<'a> Cross<'a> {
                 self.error(&here, &format!("`{id}` stands in this list twice; remove one of them"));
             }
             let of_kind = self.defined.iter().filter(|defined| defined.kind == kind);
-            match of_kind.clone().find(|defined| defined.id == *id) {
-                Some(defined) => {
-                    self.used.insert((kind.section(), &defined.id));
-                }
-                None => {
-                    let hint = suggest::hint(id, of_kind.map(|defined| defined.id.as_str()));
-                    let message =
-                        format!("the {} `{id}` is not defined under `{}`{hint}", kind.noun(), kind.section());
-                    self.error(&here, &message);
-                }
+            if let Some(defined) = of_kind.clone().find(|defined| defined.id == *id) {
+                self.used.insert((kind.section(), &defined.id));
+            } else if self.root.get(kind.section()).and_then(|section| section.get(id)).is_none() {
+                // What stands in the section and is not usable was reported there.
+                let hint = suggest::hint(id, of_kind.map(|defined| defined.id.as_str()));
+                let message =
+                    format!("the {} `{id}` is not defined under `{}`{hint}", kind.noun(), kind.section());
+                self.error(&here, &message);
             }
         }
     }

@@ -47,6 +47,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// A configuration without components, for tests of what uses one.
+    #[cfg(test)]
+    pub(crate) fn of_service(service: Service) -> Self {
+        Self { components: Vec::new(), service }
+    }
+
     /// A component by kind and id.
     pub fn component(&self, kind: ComponentKind, id: &str) -> Option<&Configured> {
         self.components

@@ -490,6 +490,17 @@ fn an_unknown_extension_is_named() {
 }
 
 #[test]
+fn an_unusable_component_is_reported_once() {
+    let text =
+        format!("receivers: {{listener: , listner/2: }}\nexporters: {{sender: {{uri: 'a://b'}}}}\n{SERVICE}")
+            .replace("[listener]", "[listener, listner/2]");
+    assert_eq!(
+        said(&text),
+        "c.yaml:1:25: receivers.listner/2: unknown receiver type `listner`; did you mean `listener`?"
+    );
+}
+
+#[test]
 fn two_listeners_cannot_share_an_address() {
     let text = "
 extensions: {side: {endpoint: 'localhost:4317'}, side/2: {endpoint: '127.0.0.1:0'}, side/3: {endpoint: '127.0.0.1:0'}}
