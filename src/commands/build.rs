@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
 use super::lifecycle::{Receiver, RunError};
 use super::summary::Destination;
 use crate::config::{ComponentKind, Config, Configured};
-use crate::pipeline::TraceExporter;
+use crate::pipeline::{Pipeline, TraceExporter};
+use crate::receivers::otlp::{Bound, OtlpReceiver, OtlpReceiverConfig};
 use crate::telemetry::{AdminConfig, AdminServer, Telemetry};
 
 /// An exporter that is connected, and what to tell about it.
@@ -14,24 +19,47 @@ pub(super) struct BuiltExporter {
     pub(super) destination: Destination,
 }
 
-/// Takes the addresses of all receivers that run.
+/// Takes the addresses of a receiver.
 ///
 /// # Errors
 ///
 /// An address is in use, or is none of this machine.
-pub(super) async fn bind_receivers(
-    config: &Config,
+pub(super) async fn bind_receiver(
+    receiver: &Configured,
+    pipeline: Pipeline,
     telemetry: &Telemetry,
-) -> Result<Vec<Box<dyn Receiver>>, RunError> {
-    let mut bound = Vec::new();
-    for receiver in config.running(ComponentKind::Receiver) {
-        bound.push(bind_receiver(receiver, telemetry).await?);
+) -> Result<Box<dyn Receiver>, RunError> {
+    let kind = ComponentKind::Receiver;
+    match receiver.id.kind() {
+        "otlp" => {
+            let settings: OtlpReceiverConfig = settings(kind, receiver)?;
+            let bound = OtlpReceiver::bind(&receiver.id, settings, pipeline, &telemetry.metrics).await;
+            let bound = bound.map_err(|error| cannot_start(kind, receiver, error.to_string()))?;
+            Ok(Box::new(BoundOtlp { id: receiver.id.to_string(), bound }))
+        }
+        _ => Err(not_built(kind, receiver)),
     }
-    Ok(bound)
 }
 
-async fn bind_receiver(receiver: &Configured, _telemetry: &Telemetry) -> Result<Box<dyn Receiver>, RunError> {
-    Err(not_built(ComponentKind::Receiver, receiver))
+struct BoundOtlp {
+    id: String,
+    bound: Bound,
+}
+
+impl Receiver for BoundOtlp {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        let grpc = self.bound.grpc_address().map(|address| format!("OTLP over gRPC on {address}"));
+        let http = self.bound.http_address().map(|address| format!("OTLP over HTTP on {address}"));
+        grpc.into_iter().chain(http).collect()
+    }
+
+    fn serve(self: Box<Self>, stop: CancellationToken) -> BoxFuture<'static, ()> {
+        Box::pin(self.bound.serve(stop))
+    }
 }
 
 /// Connects an exporter.
@@ -67,20 +95,16 @@ pub(super) async fn bind_admin(config: &Config) -> Result<Option<AdminServer>, R
 }
 
 /// The settings of a component as its struct.
-fn settings<C: serde::de::DeserializeOwned>(
-    kind: ComponentKind,
-    component: &Configured,
-) -> Result<C, RunError> {
-    component.settings().map_err(|error| RunError::Start {
-        component: format!("{}.{}", kind.section(), component.id),
-        reason: format!("its settings do not fit: {error}"),
-    })
+fn settings<C: DeserializeOwned>(kind: ComponentKind, component: &Configured) -> Result<C, RunError> {
+    let misfit = |error| cannot_start(kind, component, format!("its settings do not fit: {error}"));
+    component.settings().map_err(misfit)
 }
 
 /// A row of the table without its arm here: a mistake in this program.
 fn not_built(kind: ComponentKind, component: &Configured) -> RunError {
-    RunError::Start {
-        component: format!("{}.{}", kind.section(), component.id),
-        reason: "this build cannot make it; please report it".to_owned(),
-    }
+    cannot_start(kind, component, "this build cannot make it; please report it".to_owned())
+}
+
+fn cannot_start(kind: ComponentKind, component: &Configured, reason: String) -> RunError {
+    RunError::Start { component: format!("{}.{}", kind.section(), component.id), reason }
 }

@@ -1,7 +1,7 @@
 //! The life of a collector: everything listens, then serves, then stops from the front to the back.
 //!
 //! ```text
-//! start:  receivers bind ─> admin binds ─> exporters connect ─> all serve
+//! start:  addresses are free? ─> exporters connect ─> receivers and admin bind ─> all serve
 //! stop:   receivers answer what they have begun ─> exporters finish ─> admin
 //! ```
 
@@ -26,7 +26,7 @@ pub(super) trait Receiver: Send {
     fn addresses(&self) -> Vec<String>;
 
     /// Answers until the token is cancelled, and then what it has begun.
-    fn serve(self: Box<Self>, pipeline: Pipeline, stop: CancellationToken) -> BoxFuture<'static, ()>;
+    fn serve(self: Box<Self>, stop: CancellationToken) -> BoxFuture<'static, ()>;
 }
 
 /// Why a collector stopped or never started.
@@ -76,7 +76,7 @@ impl Collector {
     /// # Errors
     ///
     /// A receiver ended by itself, or requests stayed unanswered at the end.
-    pub(super) async fn serve(self, config: &Config, stop: CancellationToken) -> Result<(), RunError> {
+    pub(super) async fn serve(self, stop: CancellationToken) -> Result<(), RunError> {
         let admin_stop = CancellationToken::new();
         let admin = self.admin.map(|admin| {
             let until = admin_stop.clone().cancelled_owned();
@@ -86,8 +86,7 @@ impl Collector {
         for receiver in self.receivers {
             let component = format!("receivers.{}", receiver.id());
             let health = self.telemetry.health.register(component.clone());
-            let pipeline = pipeline_of(config, receiver.id(), &self.exporters);
-            let serving = receiver.serve(pipeline, stop.clone());
+            let serving = receiver.serve(stop.clone());
             health.ready();
             receivers.spawn(async move {
                 serving.await;
@@ -129,7 +128,7 @@ async fn drain(mut receivers: JoinSet<String>, exporters: &BTreeMap<String, Arc<
 }
 
 /// The exporters of every pipeline that the receiver feeds, each once.
-fn pipeline_of(
+pub(super) fn pipeline_of(
     config: &Config,
     receiver: &str,
     exporters: &BTreeMap<String, Arc<dyn TraceExporter>>,
@@ -177,6 +176,7 @@ mod tests {
     /// Delivers one request after the stop, as if it had been begun before.
     struct FakeReceiver {
         log: Log,
+        pipeline: Pipeline,
         ends_by_itself: bool,
     }
 
@@ -189,18 +189,18 @@ mod tests {
             Vec::new()
         }
 
-        fn serve(self: Box<Self>, pipeline: Pipeline, stop: CancellationToken) -> BoxFuture<'static, ()> {
+        fn serve(self: Box<Self>, stop: CancellationToken) -> BoxFuture<'static, ()> {
             Box::pin(async move {
                 if !self.ends_by_itself {
                     stop.cancelled().await;
-                    pipeline.deliver(Arc::default()).await.unwrap();
+                    self.pipeline.deliver(Arc::default()).await.unwrap();
                 }
                 self.log.lock().unwrap().push("receiver stopped");
             })
         }
     }
 
-    fn collector(ends_by_itself: bool) -> (Collector, Config, Log) {
+    fn collector(ends_by_itself: bool) -> (Collector, Log) {
         let log = Log::default();
         let exporter = FakeExporter(ComponentId::parse("sink"), Arc::clone(&log));
         let pipeline = PipelineConfig {
@@ -211,30 +211,32 @@ mod tests {
         // Two pipelines with the same ends: the exporter still gets each request once.
         let pipelines = [("traces".to_owned(), pipeline.clone()), ("traces/2".to_owned(), pipeline)];
         let config = Config::of_service(Service { pipelines: pipelines.into(), ..Service::default() });
+        let exporters = BTreeMap::from([("sink".to_owned(), Arc::new(exporter) as Arc<dyn TraceExporter>)]);
+        let pipeline = pipeline_of(&config, "fake", &exporters);
         let collector = Collector {
-            receivers: vec![Box::new(FakeReceiver { log: Arc::clone(&log), ends_by_itself })],
-            exporters: BTreeMap::from([("sink".to_owned(), Arc::new(exporter) as Arc<dyn TraceExporter>)]),
+            receivers: vec![Box::new(FakeReceiver { log: Arc::clone(&log), pipeline, ends_by_itself })],
+            exporters,
             admin: None,
             telemetry: Telemetry::default(),
             drain_limit: Duration::from_secs(60),
         };
-        (collector, config, log)
+        (collector, log)
     }
 
     #[tokio::test]
     async fn what_was_begun_is_delivered_before_the_exporters_stop() {
-        let (collector, config, log) = collector(false);
+        let (collector, log) = collector(false);
         let stop = CancellationToken::new();
         stop.cancel();
-        collector.serve(&config, stop).await.unwrap();
+        collector.serve(stop).await.unwrap();
         assert_eq!(*log.lock().unwrap(), ["exported", "receiver stopped", "exporter stopped"]);
     }
 
     #[tokio::test]
     async fn a_receiver_that_ends_by_itself_is_a_failure() {
-        let (collector, config, log) = collector(true);
+        let (collector, log) = collector(true);
         let telemetry = collector.telemetry.clone();
-        let error = collector.serve(&config, CancellationToken::new()).await.unwrap_err();
+        let error = collector.serve(CancellationToken::new()).await.unwrap_err();
         assert_eq!(error.to_string(), "receivers.fake stopped by itself");
         assert!(!telemetry.health.is_ready());
         assert_eq!(*log.lock().unwrap(), ["receiver stopped", "exporter stopped"]);
@@ -252,20 +254,20 @@ mod tests {
                 Vec::new()
             }
 
-            fn serve(self: Box<Self>, pipeline: Pipeline, _: CancellationToken) -> BoxFuture<'static, ()> {
+            fn serve(self: Box<Self>, _: CancellationToken) -> BoxFuture<'static, ()> {
                 Box::pin(async move {
                     let (ack, answer) = ack_channel();
-                    let _held = (ack, pipeline);
+                    let _held = ack;
                     let _ = answer.await;
                 })
             }
         }
-        let (mut collector, config, log) = collector(false);
+        let (mut collector, log) = collector(false);
         collector.receivers = vec![Box::new(Stuck)];
         collector.drain_limit = Duration::ZERO;
         let stop = CancellationToken::new();
         stop.cancel();
-        let error = collector.serve(&config, stop).await.unwrap_err();
+        let error = collector.serve(stop).await.unwrap_err();
         assert!(matches!(error, RunError::DrainLimit(_)), "{error}");
         assert!(log.lock().unwrap().is_empty());
     }

@@ -1,5 +1,6 @@
 //! The command line of `otel-mlflow`: arguments in, exit code out. The work is done elsewhere.
 
+mod addresses;
 mod arguments;
 mod build;
 mod components;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::lifecycle::{Collector, RunError};
+use super::doctor::Verdict;
+use super::lifecycle::{Collector, RunError, pipeline_of};
 use super::summary::Summary;
-use super::{build, complain, say, signals};
+use super::{addresses, build, complain, say, signals};
 use crate::config::{ComponentKind, Config};
 use crate::telemetry::{Telemetry, init_logs};
 
@@ -42,27 +43,36 @@ async fn serve(config: &Config) -> Result<(), RunError> {
     signals::stop_on_signal(stop.clone()).map_err(no_signals)?;
     let (collector, summary) = start(config).await?;
     say(&summary.text());
-    collector.serve(config, stop).await
+    collector.serve(stop).await
 }
 
-/// Takes every address before anything is connected: a port in use is the commonest mistake.
+/// Starts every part. A port in use is the commonest mistake, so it is looked for before anything is
+/// connected or created.
 async fn start(config: &Config) -> Result<(Collector, Summary), RunError> {
-    let telemetry = Telemetry::default();
-    let receivers = build::bind_receivers(config, &telemetry).await?;
-    let admin = build::bind_admin(config).await?;
-    let mut summary = Summary {
-        admin: admin.as_ref().and_then(|admin| admin.address().ok()).map(|address| address.to_string()),
-        ..Summary::default()
-    };
-    for receiver in &receivers {
-        let addresses = receiver.addresses().into_iter();
-        summary.receives.extend(addresses.map(|address| (receiver.id().to_owned(), address)));
+    for finding in addresses::check(config) {
+        if let Verdict::Bad(reason) = finding.verdict {
+            return Err(RunError::Start { component: finding.subject, reason });
+        }
     }
+    let telemetry = Telemetry::default();
+    let mut summary = Summary::default();
     let mut exporters = BTreeMap::new();
     for configured in config.running(ComponentKind::Exporter) {
         let built = build::build_exporter(configured, &telemetry).await?;
         summary.writes.push((configured.id.to_string(), built.destination));
         exporters.insert(configured.id.to_string(), built.exporter);
     }
-    Ok((Collector { receivers, exporters, admin, telemetry, drain_limit: DRAIN_LIMIT }, summary))
+    let mut receivers = Vec::new();
+    for configured in config.running(ComponentKind::Receiver) {
+        let id = configured.id.to_string();
+        let pipeline = pipeline_of(config, &id, &exporters);
+        let receiver = build::bind_receiver(configured, pipeline, &telemetry).await?;
+        let addresses = receiver.addresses().into_iter();
+        summary.receives.extend(addresses.map(|address| (id.clone(), address)));
+        receivers.push(receiver);
+    }
+    let admin = build::bind_admin(config).await?;
+    summary.admin = admin.as_ref().and_then(|admin| admin.address().ok()).map(|address| address.to_string());
+    let collector = Collector { receivers, exporters, admin, telemetry, drain_limit: DRAIN_LIMIT };
+    Ok((collector, summary))
 }

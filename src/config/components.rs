@@ -4,6 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::receivers::otlp::OtlpReceiverConfig;
 use crate::telemetry::AdminConfig;
 
 /// Where a component stands in a pipeline, or beside it.
@@ -172,7 +173,11 @@ pub struct Catalogue {
 pub const BUILT_IN: Catalogue =
     Catalogue { receivers: RECEIVERS, processors: PROCESSORS, exporters: EXPORTERS, extensions: EXTENSIONS };
 
-const RECEIVERS: &[ComponentType] = &[];
+const RECEIVERS: &[ComponentType] = &[ComponentType::new::<OtlpReceiverConfig>(
+    "otlp",
+    Stability::Beta,
+    "OTLP over gRPC and HTTP, in protobuf and JSON",
+)];
 
 const PROCESSORS: &[ComponentType] = &[];
 
@@ -195,6 +200,16 @@ impl Catalogue {
     /// A component by the name of its type.
     pub fn find(&self, kind: ComponentKind, name: &str) -> Option<&'static ComponentType> {
         self.of(kind).iter().find(|component| component.name == name)
+    }
+}
+
+impl ComponentConfig for OtlpReceiverConfig {
+    fn problems(&self) -> Vec<Setting> {
+        self.validate()
+    }
+
+    fn endpoints(&self) -> Vec<Setting> {
+        self.endpoints()
     }
 }
 
