@@ -99,10 +99,10 @@ impl Expander<'_> {
             self.warn(node, path, warnings);
             return Ok(());
         }
-        let value = self.join(&pieces, nesting, &mut warnings)?;
-        if pieces.iter().any(|piece| matches!(piece, Piece::Reference(reference) if !is_template(reference)))
-        {
-            node.origin = Some(Arc::new(Origin { text: text.to_owned(), value: value.clone() }));
+        let mut parts = Vec::new();
+        let value = self.join(&pieces, nesting, &mut warnings, &mut parts)?;
+        if !parts.is_empty() {
+            node.origin = Some(Arc::new(Origin { text: text.to_owned(), value: value.clone(), parts }));
         }
         node.data = Data::String(value);
         self.warn(node, path, warnings);
@@ -125,28 +125,32 @@ impl Expander<'_> {
             Ok(data) => data,
         };
         if content.file.is_none() {
-            hide(node, &Arc::new(Origin { text: reference.to_owned(), value: content.text }));
+            hide(node, &Origin::whole(reference, content.text));
         } else {
-            node.origin = Some(Arc::new(Origin { text: reference.to_owned(), value: content.text }));
+            node.origin = Some(Origin::whole(reference, content.text));
             if !matches!(node.data, Data::String(_)) {
                 self.node(node, path, nesting + 1);
             }
         }
     }
 
-    /// The text of pieces in a row.
+    /// The text of pieces in a row; `parts` gets each reference with its content.
     fn join(
         &mut self,
         pieces: &[Piece<'_>],
         nesting: usize,
         warnings: &mut Vec<String>,
+        parts: &mut Vec<(String, String)>,
     ) -> Result<String, String> {
         let mut text = String::new();
         for piece in pieces {
             match piece {
                 Piece::Text(plain) => text.push_str(plain),
                 Piece::Reference(reference) => match self.resolve(reference, nesting, warnings)? {
-                    Some(content) => text.push_str(&content.text),
+                    Some(content) => {
+                        text.push_str(&content.text);
+                        parts.push((format!("${{{reference}}}"), content.text));
+                    }
                     None => text.push_str(&format!("${{{reference}}}")),
                 },
             }
@@ -211,7 +215,7 @@ impl Expander<'_> {
         }
         let text = match (self.lookup.variable(name), default) {
             (Some(value), _) => value,
-            (None, Some(default)) => self.join(&pieces(default)?, nesting + 1, warnings)?,
+            (None, Some(default)) => self.join(&pieces(default)?, nesting + 1, warnings, &mut Vec::new())?,
             (None, None) => {
                 warnings.push(format!(
                     "the environment variable {name} is not set, so the value is empty; set it, or write ${{env:{name}:-default}}"
@@ -259,8 +263,8 @@ fn hide(node: &mut Node, origin: &Arc<Origin>) {
 /// Inside a list or map from the environment, each text hides itself.
 fn item_origin(node: &Node, origin: &Arc<Origin>) -> Arc<Origin> {
     match &node.data {
-        Data::String(value) => Arc::new(Origin { text: origin.text.clone(), value: value.clone() }),
-        Data::Number(value) => Arc::new(Origin { text: origin.text.clone(), value: value.to_string() }),
+        Data::String(value) => Origin::whole(&origin.text, value.clone()),
+        Data::Number(value) => Origin::whole(&origin.text, value.to_string()),
         _ => Arc::clone(origin),
     }
 }

@@ -9,7 +9,7 @@ use super::problem::{Problem, Problems};
 use super::schema::Schemas;
 use super::service::Service;
 use super::suggest;
-use super::tree::{Data, Node, Path};
+use super::tree::{Data, Node, Origin, Path};
 use super::validate;
 use crate::pipeline::ComponentId;
 
@@ -124,15 +124,13 @@ fn judge(
 /// came from the environment, and may repeat it.
 fn without_secrets(message: &str, component: &Node, key: &Path) -> String {
     let mut hidden: Vec<(String, String)> = Vec::new();
-    component.each_origin(&mut |origin| {
-        if origin.value.len() >= MIN_HIDDEN {
-            hidden.push((origin.value.clone(), origin.text.clone()));
-        }
-    });
-    if let Some(origin) = component.find(key).and_then(|node| node.origin.as_ref())
-        && !origin.value.is_empty()
-    {
-        hidden.push((origin.value.clone(), origin.text.clone()));
+    let mut hide = |origin: &Origin, shortest: usize| {
+        let values = origin.hidden().filter(|(value, _)| value.len() >= shortest);
+        hidden.extend(values.map(|(value, text)| (value.to_owned(), text.to_owned())));
+    };
+    component.each_origin(&mut |origin| hide(origin, MIN_HIDDEN));
+    if let Some(origin) = component.find(key).and_then(|node| node.origin.as_ref()) {
+        hide(origin, 1);
     }
     // The longest first, or a part of it would be replaced and the rest shown.
     hidden.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));

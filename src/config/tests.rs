@@ -390,6 +390,15 @@ fn a_component_that_repeats_its_value_gets_the_reference_put_back() {
 }
 
 #[test]
+fn a_part_of_a_text_is_hidden_where_a_component_repeats_it() {
+    let world = World::default().with("USER", "bob").with("PASSWORD", "hunter2");
+    assert_eq!(
+        said_in(world, &with_exporter("uri: 'bob:${env:PASSWORD}@there', from: ['${env:USER}']")),
+        "c.yaml:3:17: exporters.sender.uri: `bob:${env:PASSWORD}@there` is not a URI"
+    );
+}
+
+#[test]
 fn later_files_and_options_lie_over_earlier_ones() {
     let base = with_exporter("uri: a://b, headers: {a: '1', b: '2'}, from: [x, y]");
     let over = "exporters: {sender: {headers: {b: '3'}, from: [z]}}";
@@ -586,3 +595,72 @@ fn the_debug_form_of_a_configuration_hides_its_settings() {
     let loaded = World::default().load_text(&with_exporter("uri: 'hunter2://b'")).unwrap();
     assert!(!format!("{loaded:?}").contains("hunter2"));
 }
+
+proptest::proptest! {
+    /// Pieces of YAML and of references in any order end as a configuration or as problems.
+    #[test]
+    fn no_text_panics(pieces in proptest::collection::vec(0_usize..PIECES.len(), 0..60)) {
+        let text: String = pieces.iter().filter_map(|piece| PIECES.get(*piece)).copied().collect();
+        let world = World::default().with("A", &text).with("B", "[1, {x: 2}]").file_of("f", &text);
+        let _ = said_in(world, &text);
+        let _ = said_in(World::default().with("A", &text), &with_exporter("uri: '${env:A}', headers: '${A}'"));
+    }
+}
+
+const PIECES: &[&str] = &[
+    "receivers",
+    "exporters",
+    "service",
+    "pipelines",
+    "traces",
+    "sender",
+    "listener",
+    "uri",
+    "mode",
+    "headers",
+    "from",
+    ": ",
+    ":",
+    "\n",
+    "\n  ",
+    "\n    ",
+    "- ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ", ",
+    "'",
+    "\"",
+    "#",
+    " ",
+    "\t",
+    "&a ",
+    "*a",
+    "<<: ",
+    "? ",
+    "| ",
+    "> ",
+    "!!str ",
+    "!x ",
+    "---\n",
+    "...\n",
+    "%TAG ! x\n",
+    "$",
+    "$$",
+    "${",
+    "${env:A}",
+    "${env:B}",
+    "${file:f}",
+    "${A:-",
+    "1",
+    "0x1F",
+    "1e999",
+    ".inf",
+    "~",
+    "true",
+    "é",
+    "\u{0}",
+    "\u{feff}",
+    "\r\n",
+];

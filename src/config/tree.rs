@@ -43,6 +43,21 @@ pub(super) struct Origin {
     pub(super) text: String,
     /// What the environment or the file holds.
     pub(super) value: String,
+    /// The references inside a longer text, each with what it gave.
+    pub(super) parts: Vec<(String, String)>,
+}
+
+impl Origin {
+    /// Of a value that is one reference.
+    pub(super) fn whole(text: &str, value: String) -> Arc<Self> {
+        Arc::new(Self { text: text.to_owned(), value, parts: Vec::new() })
+    }
+
+    /// What must not be printed, with what is printed instead.
+    pub(super) fn hidden(&self) -> impl Iterator<Item = (&str, &str)> {
+        let parts = self.parts.iter().map(|(text, value)| (value.as_str(), text.as_str()));
+        std::iter::once((self.value.as_str(), self.text.as_str())).chain(parts)
+    }
 }
 
 impl Node {
