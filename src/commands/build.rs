@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::lifecycle::{Receiver, RunError};
 use super::summary::Destination;
 use crate::config::{ComponentKind, Config, Configured};
+use crate::exporters::mlflow::{MlflowConfig, MlflowExporter};
 use crate::pipeline::{Pipeline, TraceExporter};
 use crate::receivers::otlp::{Bound, OtlpReceiver, OtlpReceiverConfig};
 use crate::telemetry::{AdminConfig, AdminServer, Telemetry};
@@ -69,9 +70,29 @@ impl Receiver for BoundOtlp {
 /// The exporter says that nothing will succeed until somebody changes the configuration.
 pub(super) async fn build_exporter(
     exporter: &Configured,
-    _telemetry: &Telemetry,
+    telemetry: &Telemetry,
 ) -> Result<BuiltExporter, RunError> {
-    Err(not_built(ComponentKind::Exporter, exporter))
+    let kind = ComponentKind::Exporter;
+    match exporter.id.kind() {
+        "mlflow" => {
+            let settings: MlflowConfig = settings(kind, exporter)?;
+            let started = MlflowExporter::start(exporter.id.clone(), settings, telemetry).await;
+            let started = started.map_err(|error| cannot_start(kind, exporter, error.to_string()))?;
+            let target = started.target().to_owned();
+            let destination = Destination { view: Some(how_to_look(&target)), target };
+            Ok(BuiltExporter { exporter: Arc::new(started), destination })
+        }
+        _ => Err(not_built(kind, exporter)),
+    }
+}
+
+/// The command or the address that shows what is in MLflow.
+fn how_to_look(target: &str) -> String {
+    if target.starts_with("http") {
+        target.to_owned()
+    } else {
+        format!("mlflow ui --backend-store-uri {target}")
+    }
 }
 
 /// Takes the address of the admin server, if the service has one.

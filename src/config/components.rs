@@ -4,6 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::exporters::mlflow::MlflowConfig;
 use crate::receivers::otlp::OtlpReceiverConfig;
 use crate::telemetry::AdminConfig;
 
@@ -181,7 +182,11 @@ const RECEIVERS: &[ComponentType] = &[ComponentType::new::<OtlpReceiverConfig>(
 
 const PROCESSORS: &[ComponentType] = &[];
 
-const EXPORTERS: &[ComponentType] = &[];
+const EXPORTERS: &[ComponentType] = &[ComponentType::new::<MlflowConfig>(
+    "mlflow",
+    Stability::Beta,
+    "Traces into MLflow: its server, or straight into its database",
+)];
 
 const EXTENSIONS: &[ComponentType] =
     &[ComponentType::new::<AdminConfig>("admin", Stability::Beta, "Serves /livez, /readyz and /metrics")];
@@ -200,6 +205,12 @@ impl Catalogue {
     /// A component by the name of its type.
     pub fn find(&self, kind: ComponentKind, name: &str) -> Option<&'static ComponentType> {
         self.of(kind).iter().find(|component| component.name == name)
+    }
+}
+
+impl ComponentConfig for MlflowConfig {
+    fn problems(&self) -> Vec<Setting> {
+        self.validate()
     }
 }
 

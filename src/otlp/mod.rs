@@ -11,6 +11,7 @@
 //! only a body whose envelope cannot be read is a [`DecodeError`].
 
 pub mod model;
+pub mod pieces;
 pub mod status;
 
 mod answer;

@@ -1,3 +1,101 @@
 //! The `mlflow` exporter: traces into MLflow, over its REST API or straight into its database.
+//!
+//! ```text
+//!            ┌─ database: map ──────────┐                ┌─> one transaction
+//! request ─> route                      ├─> group commit ┤
+//!            └─ server: split by target ┘                └─> one request per target
+//! ```
+//!
+//! A request is acknowledged when MLflow holds its spans.
 
 mod batcher;
+mod config;
+mod connection;
+mod report;
+mod rest;
+mod route;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
+mod start;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+pub use config::{BatchConfig, Compat, MlflowConfig, TraceAssemblyConfig};
+pub use start::StartError;
+
+use crate::pipeline::{Ack, ComponentId, TraceExporter, TraceRequest};
+use crate::store::StoreError;
+use batcher::Batcher;
+use report::Reporter;
+
+/// Writes traces to MLflow.
+pub struct MlflowExporter {
+    id: ComponentId,
+    reporter: Reporter,
+    backend: Backend,
+    target: String,
+    stop: CancellationToken,
+}
+
+enum Backend {
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    Sql(sql::Sql, Batcher<sql::SqlSink>),
+    Rest(rest::Rest, Batcher<rest::RestSink>),
+}
+
+impl MlflowExporter {
+    /// Where the exporter writes, without credentials.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    async fn take(&self, request: Arc<TraceRequest>, ack: Ack) {
+        let spans = request.span_count();
+        let failed = match &self.backend {
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            Backend::Sql(sql, batcher) => match sql.prepare(request, &self.reporter).await {
+                Ok(item) => return batcher.submit(item, ack).await,
+                Err(error) => error,
+            },
+            Backend::Rest(rest, batcher) => match rest.prepare(request, &self.reporter).await {
+                Ok(item) => return batcher.submit(item, ack).await,
+                Err(error) => error,
+            },
+        };
+        ack.complete(Err(self.reporter.failed(spans, &failed)));
+    }
+
+    async fn stop(&self) {
+        self.stop.cancel();
+        match &self.backend {
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            Backend::Sql(sql, batcher) => {
+                batcher.shutdown().await;
+                sql.close().await;
+            }
+            Backend::Rest(_, batcher) => batcher.shutdown().await,
+        }
+    }
+}
+
+impl TraceExporter for MlflowExporter {
+    fn id(&self) -> &ComponentId {
+        &self.id
+    }
+
+    fn export(&self, request: Arc<TraceRequest>, ack: Ack) -> BoxFuture<'_, ()> {
+        Box::pin(self.take(request, ack))
+    }
+
+    fn shutdown(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.stop())
+    }
+}
+
+/// A task of ours ended early: it panicked, or the runtime is going down.
+fn ended_early(error: &tokio::task::JoinError) -> StoreError {
+    StoreError::retry(format!("a task of the exporter ended early: {error}"))
+}

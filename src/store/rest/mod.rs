@@ -14,7 +14,6 @@ mod environment;
 mod error;
 mod experiments;
 mod links;
-mod pieces;
 mod retry;
 mod server;
 mod spans;

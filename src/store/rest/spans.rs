@@ -12,12 +12,12 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use super::answer::Answer;
-use super::pieces::{self, Piece, Place};
 use super::retry::Backoff;
 use super::server::{OTLP_PATH, PROTOBUF};
 use super::{Compression, Destination, Protocol, RestError, RestStore, RunLink};
 use crate::otlp::Refusal;
 use crate::otlp::model::{ExportTraceServiceRequest, ExportTraceServiceResponse, Span};
+use crate::otlp::pieces::{self, Piece, Place};
 use crate::store::StoreError;
 
 const EXPERIMENT_HEADER: HeaderName = HeaderName::from_static("x-mlflow-experiment-id");

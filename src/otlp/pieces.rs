@@ -4,26 +4,26 @@ use std::collections::{HashMap, HashSet};
 
 use prost::Message;
 
-use crate::otlp::model::{ExportTraceServiceRequest, ResourceSpans, ScopeSpans, Span};
+use super::model::{ExportTraceServiceRequest, ResourceSpans, ScopeSpans, Span};
 
 /// Bytes that protobuf may need around a message for its tag and its length.
 const FRAME_BYTES: usize = 12;
 
 /// One span, and where it stands in its request.
-#[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
     resource: &'a ResourceSpans,
     scope: &'a ScopeSpans,
     /// The span.
-    pub(super) span: &'a Span,
+    pub span: &'a Span,
     order: usize,
 }
 
 /// Some spans of a request, in its order.
-pub(super) type Piece<'a> = Vec<Place<'a>>;
+pub type Piece<'a> = Vec<Place<'a>>;
 
 /// All spans of a request.
-pub(super) fn places(request: &ExportTraceServiceRequest) -> Piece<'_> {
+pub fn places(request: &ExportTraceServiceRequest) -> Piece<'_> {
     let scopes = request
         .resource_spans
         .iter()
@@ -34,7 +34,7 @@ pub(super) fn places(request: &ExportTraceServiceRequest) -> Piece<'_> {
 }
 
 /// A request of these spans alone, each with its own resource and scope.
-pub(super) fn request(piece: &[Place<'_>]) -> ExportTraceServiceRequest {
+pub fn request(piece: &[Place<'_>]) -> ExportTraceServiceRequest {
     let mut built = ExportTraceServiceRequest::default();
     let mut last: Option<&Place<'_>> = None;
     for place in piece {
@@ -66,7 +66,7 @@ pub(super) fn request(piece: &[Place<'_>]) -> ExportTraceServiceRequest {
 }
 
 /// The spans by trace, in the order in which the traces begin.
-pub(super) fn by_trace<'a>(piece: &[Place<'a>]) -> Vec<Piece<'a>> {
+pub fn by_trace<'a>(piece: &[Place<'a>]) -> Vec<Piece<'a>> {
     let mut index: HashMap<&[u8], usize> = HashMap::new();
     let mut traces: Vec<Piece<'a>> = Vec::new();
     for place in piece {
@@ -80,7 +80,7 @@ pub(super) fn by_trace<'a>(piece: &[Place<'a>]) -> Vec<Piece<'a>> {
 }
 
 /// Cuts a piece in two: between traces if it has several, else between spans. A single span stays.
-pub(super) fn halve<'a>(piece: &[Place<'a>]) -> Option<(Piece<'a>, Piece<'a>)> {
+pub fn halve<'a>(piece: &[Place<'a>]) -> Option<(Piece<'a>, Piece<'a>)> {
     let traces = by_trace(piece);
     let units = if traces.len() > 1 { traces } else { piece.iter().map(|place| vec![*place]).collect() };
     if units.len() < 2 {
@@ -93,7 +93,7 @@ pub(super) fn halve<'a>(piece: &[Place<'a>]) -> Option<(Piece<'a>, Piece<'a>)> {
 /// Cuts a request into pieces that encode to at most `max_bytes`, but for a single span that is
 /// larger. A trace is cut only where it alone is too large; its pieces follow one another in one
 /// list, and the lists can be sent in any order.
-pub(super) fn pack<'a>(piece: &[Place<'a>], max_bytes: usize) -> Vec<Vec<Piece<'a>>> {
+pub fn pack<'a>(piece: &[Place<'a>], max_bytes: usize) -> Vec<Vec<Piece<'a>>> {
     let mut packed = Vec::new();
     let mut open = Filling::default();
     for trace in by_trace(piece) {
@@ -181,8 +181,8 @@ fn in_order(mut piece: Piece<'_>) -> Piece<'_> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::model::Resource;
     use super::*;
-    use crate::otlp::model::Resource;
 
     /// A request with one resource per row, one scope per inner row, and (trace, name length) spans.
     fn sample(rows: &[Vec<Vec<(u8, usize)>>]) -> ExportTraceServiceRequest {

@@ -1,0 +1,137 @@
+//! Configuration of the `mlflow` exporter.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use crate::mapping::routing::ExperimentConfig;
+use crate::mlflow::tracking_uri::TrackingUri;
+use crate::store::rest::{AuthConfig, Compression, RetryConfig, TlsConfig};
+
+/// Writes traces to MLflow: to a tracking server, or straight into its database.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MlflowConfig {
+    /// Where MLflow is, as MLflow's own client takes it: `http(s)://host[:port][/prefix]` for a server,
+    /// `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://user@host/database` for its database.
+    #[schemars(with = "String")]
+    pub tracking_uri: SecretString,
+    /// Whether to repair what MLflow leaves blank or gets wrong.
+    pub compat: Compat,
+    /// Which experiment a trace belongs to.
+    pub experiment: ExperimentConfig,
+    /// File with model prices, instead of the built-in ones.
+    pub prices: Option<PathBuf>,
+    /// Credentials for an MLflow server.
+    pub auth: AuthConfig,
+    /// TLS towards an MLflow server.
+    pub tls: TlsConfig,
+    /// Headers to add to every request to an MLflow server.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub headers: BTreeMap<String, SecretString>,
+    /// Workspace on an MLflow server, where the sender names none.
+    pub workspace: Option<String>,
+    /// Compression towards an MLflow server.
+    pub compression: Compression,
+    /// How long one request to an MLflow server may take.
+    #[serde(with = "crate::units::duration")]
+    #[schemars(with = "String")]
+    pub timeout: Duration,
+    /// How a failing request to an MLflow server is sent again before the sender is told to retry.
+    pub retry_on_failure: RetryConfig,
+    /// How much is written at once.
+    pub batch: BatchConfig,
+    /// Gathering of a trace's spans before they are written. Not available in this version.
+    pub trace_assembly: TraceAssemblyConfig,
+}
+
+impl Default for MlflowConfig {
+    fn default() -> Self {
+        Self {
+            tracking_uri: SecretString::from("sqlite:///mlflow.db"),
+            compat: Compat::default(),
+            experiment: ExperimentConfig::default(),
+            prices: None,
+            auth: AuthConfig::default(),
+            tls: TlsConfig::default(),
+            headers: BTreeMap::new(),
+            workspace: None,
+            compression: Compression::default(),
+            timeout: Duration::from_secs(60),
+            retry_on_failure: default_retry(),
+            batch: BatchConfig::default(),
+            trace_assembly: TraceAssemblyConfig::default(),
+        }
+    }
+}
+
+/// A sender waits for its answer, most of them for ten seconds: it has to hear of a failure by then.
+fn default_retry() -> RetryConfig {
+    RetryConfig { max_elapsed_time: Duration::from_secs(8), ..RetryConfig::default() }
+}
+
+/// How close to MLflow's own mapping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compat {
+    /// Row for row what MLflow 3.17.2 stores for the same bytes.
+    Strict,
+    /// The same, but for a documented list of repairs.
+    #[default]
+    Enriched,
+}
+
+/// How much is written at once: what waits while a write is under way shares the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchConfig {
+    /// The most spans of one transaction or request.
+    pub max_spans: usize,
+    /// The most bytes of one transaction or request.
+    #[serde(with = "crate::units::size")]
+    #[schemars(with = "String")]
+    pub max_bytes: usize,
+}
+
+impl Default for BatchConfig {
+    fn default() -> Self {
+        Self { max_spans: 8_192, max_bytes: 16 << 20 }
+    }
+}
+
+/// Gathering of a trace's spans before they are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TraceAssemblyConfig {
+    /// Must be `false` in this version: spans are written when they arrive.
+    pub enabled: bool,
+}
+
+impl MlflowConfig {
+    /// What is wrong with the settings as a whole: key, relative to the exporter, and message.
+    pub fn validate(&self) -> Vec<(String, String)> {
+        let experiment = self.experiment.validate().into_iter();
+        let mut problems: Vec<_> =
+            experiment.map(|problem| ("experiment".to_owned(), problem.to_string())).collect();
+        let mut problem = |key: &str, message: String| problems.push((key.to_owned(), message));
+        if let Err(error) = TrackingUri::parse(self.tracking_uri.expose_secret()) {
+            problem("tracking_uri", error.to_string());
+        }
+        if self.trace_assembly.enabled {
+            let message =
+                "trace assembly is not available in this version; remove the key, or set it to false";
+            problem("trace_assembly.enabled", message.to_owned());
+        }
+        if self.batch.max_spans == 0 {
+            problem("batch.max_spans", "must be at least 1".to_owned());
+        }
+        if self.batch.max_bytes == 0 {
+            problem("batch.max_bytes", "must be at least 1 byte".to_owned());
+        }
+        problems
+    }
+}

@@ -1,0 +1,52 @@
+//! What the exporter says of itself: metrics, health, and the error that a sender hears.
+
+use std::time::Duration;
+
+use crate::pipeline::ExportError;
+use crate::store::StoreError;
+use crate::telemetry::{ExporterMetrics, HealthHandle};
+
+/// Counts, and keeps the health up to date. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Reporter {
+    pub(super) metrics: ExporterMetrics,
+    pub(super) health: HealthHandle,
+}
+
+impl Reporter {
+    /// A write has ended; a failed one makes the exporter unready until one succeeds.
+    pub(super) fn wrote(&self, took: Duration, error: Option<&StoreError>) {
+        self.metrics.wrote(took);
+        match error {
+            None | Some(StoreError::Reject { .. }) => self.health.ready(),
+            Some(error) => self.health.not_ready(error.to_string()),
+        }
+    }
+
+    /// Spans that the destination holds.
+    pub(super) fn sent(&self, spans: usize) {
+        self.metrics.sent_spans(spans);
+    }
+
+    /// Spans that cannot be kept.
+    pub(super) fn refused(&self, stage: &'static str, spans: usize) {
+        self.metrics.refused_spans(stage, spans);
+    }
+
+    /// A request failed; gives what its sender should hear.
+    pub(super) fn failed(&self, spans: usize, error: &StoreError) -> ExportError {
+        self.metrics.send_failed_spans(spans);
+        export_error(error)
+    }
+}
+
+/// What the sender should do.
+pub(super) fn export_error(error: &StoreError) -> ExportError {
+    match error {
+        StoreError::Retry { after, reason, .. } => {
+            ExportError::Retry { after: *after, reason: reason.clone() }
+        }
+        StoreError::Reject { reason } => ExportError::reject(reason.clone()),
+        StoreError::Fatal { reason, .. } => ExportError::fatal(reason.clone()),
+    }
+}

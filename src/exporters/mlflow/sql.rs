@@ -1,0 +1,161 @@
+//! Into MLflow's database: mapped updates, many requests to a transaction.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
+
+use super::batcher::{BatchSink, Weight};
+use super::connection::Connection;
+use super::ended_early;
+use super::report::Reporter;
+use super::route::Router;
+use crate::mapping::{MapContext, MapOptions, Mapped, TraceUpdate, map};
+use crate::otlp::Refusal;
+use crate::pipeline::{Delivered, Delivery, TraceRequest};
+use crate::store::StoreError;
+use crate::store::sql::{RefusedUpdate, SqlStore};
+use crate::telemetry::InFlight;
+
+/// An open database and the routes into it.
+pub(super) struct Database {
+    pub(super) store: Arc<SqlStore>,
+    pub(super) router: Router,
+}
+
+/// Maps requests for the database.
+pub(super) struct Sql {
+    pub(super) connection: Arc<Connection<Database>>,
+    pub(super) options: Arc<MapOptions>,
+    /// Mapping of large requests that may run at a time, away from the runtime's workers.
+    pub(super) large: Semaphore,
+}
+
+/// Above this size, mapping would hold a worker of the runtime for milliseconds.
+const LARGE_BYTES: usize = 256 << 10;
+
+impl Sql {
+    /// Routes and maps a request.
+    ///
+    /// # Errors
+    ///
+    /// The database cannot be reached, or an experiment cannot be had.
+    pub(super) async fn prepare(
+        &self,
+        request: Arc<TraceRequest>,
+        reporter: &Reporter,
+    ) -> Result<MappedRequest, StoreError> {
+        let in_flight = reporter.metrics.in_flight(request.metadata.bytes);
+        let experiments = self.connection.get().await?.router.route(&request, &reporter.metrics).await?;
+        let context = MapContext {
+            json: request.metadata.json,
+            run_id: request.metadata.run_id.clone(),
+            experiments,
+            ..MapContext::default()
+        };
+        let weight = Weight { spans: request.span_count(), bytes: request.metadata.bytes };
+        let mapped = self.map(request, context).await?;
+        reporter.refused("mapping", mapped.refusals.iter().map(|refusal| refusal.spans).sum());
+        Ok(MappedRequest { updates: mapped.updates, refusals: mapped.refusals, weight, in_flight })
+    }
+
+    async fn map(&self, request: Arc<TraceRequest>, context: MapContext) -> Result<Mapped, StoreError> {
+        if request.metadata.bytes < LARGE_BYTES {
+            return Ok(map(&request.body, &context, &self.options));
+        }
+        let _permit = self.large.acquire().await;
+        let options = Arc::clone(&self.options);
+        let mapping = tokio::task::spawn_blocking(move || map(&request.body, &context, &options));
+        mapping.await.map_err(|error| ended_early(&error))
+    }
+
+    /// Closes the database.
+    pub(super) async fn close(&self) {
+        if let Some(database) = self.connection.established() {
+            database.store.close().await;
+        }
+    }
+}
+
+/// What one request writes.
+pub(super) struct MappedRequest {
+    pub(super) updates: Vec<TraceUpdate>,
+    pub(super) refusals: Vec<Refusal>,
+    pub(super) weight: Weight,
+    pub(super) in_flight: InFlight,
+}
+
+/// Writes batches into the database.
+pub(super) struct SqlSink {
+    pub(super) connection: Arc<Connection<Database>>,
+    pub(super) reporter: Reporter,
+}
+
+impl BatchSink for SqlSink {
+    type Item = MappedRequest;
+
+    fn weight(item: &MappedRequest) -> Weight {
+        item.weight
+    }
+
+    fn write(&self, items: Vec<MappedRequest>) -> BoxFuture<'_, Vec<Delivery>> {
+        Box::pin(self.write_batch(items))
+    }
+}
+
+impl SqlSink {
+    async fn write_batch(&self, items: Vec<MappedRequest>) -> Vec<Delivery> {
+        let mut updates = Vec::with_capacity(items.iter().map(|item| item.updates.len()).sum());
+        let mut pending = Vec::with_capacity(items.len());
+        for item in items {
+            updates.extend(item.updates);
+            pending.push(Pending {
+                end: updates.len(),
+                spans: item.weight.spans,
+                refusals: item.refusals,
+                _in_flight: item.in_flight,
+            });
+        }
+        let started = Instant::now();
+        let outcome = self.write_updates(updates).await;
+        self.reporter.wrote(started.elapsed(), outcome.as_ref().err());
+        match outcome {
+            Ok(refused) => self.answer(pending, refused),
+            Err(error) => pending.iter().map(|item| Err(self.reporter.failed(item.spans, &error))).collect(),
+        }
+    }
+
+    async fn write_updates(&self, updates: Vec<TraceUpdate>) -> Result<Vec<RefusedUpdate>, StoreError> {
+        if updates.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.connection.get().await?.store.write(updates).await
+    }
+
+    /// Gives each request the refusals of its own updates.
+    fn answer(&self, pending: Vec<Pending>, mut refused: Vec<RefusedUpdate>) -> Vec<Delivery> {
+        refused.sort_by_key(|update| update.index);
+        let mut refused = refused.into_iter().peekable();
+        let answers = pending.into_iter().map(|item| {
+            let mut refusals = item.refusals;
+            while let Some(update) = refused.next_if(|update| update.index < item.end) {
+                self.reporter.refused("store", update.spans);
+                refusals.push(Refusal { spans: update.spans, reason: update.reason });
+            }
+            let delivered = Delivered { refusals };
+            self.reporter.sent(item.spans.saturating_sub(delivered.refused_spans()));
+            Ok(delivered)
+        });
+        answers.collect()
+    }
+}
+
+/// A request that is being written.
+struct Pending {
+    /// Index after its last update.
+    end: usize,
+    spans: usize,
+    refusals: Vec<Refusal>,
+    _in_flight: InFlight,
+}

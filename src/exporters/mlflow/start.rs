@@ -1,0 +1,171 @@
+//! From configuration to a running exporter.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use secrecy::ExposeSecret;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::batcher::{BatchLimits, Batcher, Weight};
+use super::config::{Compat, MlflowConfig};
+use super::connection::Connection;
+use super::report::Reporter;
+use super::rest::{Rest, RestSink, Server};
+use super::route::Router;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use super::sql::{Database, Sql, SqlSink};
+use super::{Backend, MlflowExporter};
+use crate::mapping::prices::PricesError;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use crate::mapping::{self, MapOptions, prices::PriceCatalogue};
+use crate::mlflow::tracking_uri::{TrackingUri, TrackingUriError};
+use crate::pipeline::ComponentId;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use crate::store::ExperimentDirectory;
+use crate::store::StoreError;
+use crate::store::rest::{RestError, RestOptions, RestStore, fill_from_environment};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use crate::store::sql::{SqlOptions, SqlStore};
+use crate::telemetry::Telemetry;
+
+/// Requests that may wait for a writer; the receivers limit their bytes.
+const WAITING: usize = 4_096;
+
+/// Why the exporter cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The tracking URI says nothing usable.
+    #[error("tracking_uri: {0}")]
+    TrackingUri(#[from] TrackingUriError),
+    /// The file of prices cannot be used.
+    #[error("prices: {0}")]
+    Prices(#[from] PricesError),
+    /// The client of the MLflow server cannot be set up.
+    #[error(transparent)]
+    Client(#[from] RestError),
+    /// The destination cannot be used as it is.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl MlflowExporter {
+    /// Connects to MLflow and starts the writers. A destination that does not answer now is tried
+    /// again until it does; requests are refused with a hint to retry until then.
+    ///
+    /// # Errors
+    ///
+    /// What will not pass without somebody changing the configuration or the destination.
+    pub async fn start(
+        id: ComponentId,
+        config: MlflowConfig,
+        telemetry: &Telemetry,
+    ) -> Result<Self, StartError> {
+        let reporter = Reporter {
+            metrics: telemetry.metrics.exporter(&id.to_string()),
+            health: telemetry.health.register(format!("exporters.{id}")),
+        };
+        let uri = TrackingUri::parse(config.tracking_uri.expose_secret())?;
+        let stop = CancellationToken::new();
+        let backend = match &uri {
+            TrackingUri::Http(_) => server(&config, &reporter, &stop).await?,
+            _ => database(&config, &uri, &reporter, &stop).await?,
+        };
+        reporter.health.ready();
+        Ok(Self { id, reporter, backend, target: uri.to_string(), stop })
+    }
+}
+
+async fn server(
+    config: &MlflowConfig,
+    reporter: &Reporter,
+    stop: &CancellationToken,
+) -> Result<Backend, StartError> {
+    let mut options = RestOptions {
+        auth: config.auth.clone(),
+        tls: config.tls.clone(),
+        headers: config.headers.clone(),
+        workspace: config.workspace.clone(),
+        timeout: config.timeout,
+        retry_on_failure: config.retry_on_failure,
+        compression: config.compression,
+        max_request_bytes: config.batch.max_bytes,
+        ..RestOptions::default()
+    };
+    fill_from_environment(&mut options, |name| std::env::var(name).ok())?;
+    let writers = options.max_concurrent_requests;
+    let store = RestStore::connect(config.tracking_uri.expose_secret(), options)?;
+    let rule = config.experiment.clone();
+    let connect = move || {
+        let (store, rule) = (store.clone(), rule.clone());
+        Box::pin(async move {
+            store.probe().await?;
+            let router = Router::new(rule, Arc::new(store.clone())).await?;
+            Ok(Server { store, router })
+        }) as BoxFuture<'static, _>
+    };
+    let connection = Connection::start(Box::new(connect), reporter.health.clone(), stop.clone()).await?;
+    let sink = RestSink { connection: Arc::clone(&connection), reporter: reporter.clone() };
+    let batch = match config.compat {
+        // Every request is a write of its own in MLflow, and counts as one.
+        Compat::Strict => Weight { spans: 1, bytes: 1 },
+        Compat::Enriched => whole_batch(config),
+    };
+    let limits = BatchLimits { batch, waiting: WAITING, writers };
+    Ok(Backend::Rest(Rest { connection }, Batcher::start(Arc::new(sink), limits)))
+}
+
+fn whole_batch(config: &MlflowConfig) -> Weight {
+    Weight { spans: config.batch.max_spans, bytes: config.batch.max_bytes }
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+async fn database(
+    config: &MlflowConfig,
+    uri: &TrackingUri,
+    reporter: &Reporter,
+    stop: &CancellationToken,
+) -> Result<Backend, StartError> {
+    let prices = match &config.prices {
+        Some(path) => Arc::new(PriceCatalogue::from_file(path)?),
+        None => PriceCatalogue::bundled(),
+    };
+    let backend = match uri {
+        TrackingUri::Postgresql(_) => mapping::Backend::Postgres,
+        _ => mapping::Backend::Sqlite,
+    };
+    let (target, rule) = (uri.clone(), config.experiment.clone());
+    let connect = move || {
+        let (target, rule) = (target.clone(), rule.clone());
+        Box::pin(async move {
+            let store = Arc::new(SqlStore::connect(&target, SqlOptions::default()).await?);
+            let directory: Arc<dyn ExperimentDirectory> = Arc::clone(&store) as _;
+            Ok(Database { router: Router::new(rule, directory).await?, store })
+        }) as BoxFuture<'static, _>
+    };
+    let connection = Connection::start(Box::new(connect), reporter.health.clone(), stop.clone()).await?;
+    let sql = Sql {
+        connection: Arc::clone(&connection),
+        options: Arc::new(MapOptions { backend, prices }),
+        large: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
+    };
+    let sink = SqlSink { connection, reporter: reporter.clone() };
+    let limits = BatchLimits { batch: whole_batch(config), waiting: WAITING, writers: 1 };
+    Ok(Backend::Sql(sql, Batcher::start(Arc::new(sink), limits)))
+}
+
+#[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+async fn database(
+    _: &MlflowConfig,
+    uri: &TrackingUri,
+    _: &Reporter,
+    _: &CancellationToken,
+) -> Result<Backend, StartError> {
+    Err(StoreError::fatal(format!(
+        "{uri}: this program was built without a database driver; build it with `--features full`, or use the \
+         http:// URI of an MLflow server"
+    ))
+    .into())
+}
