@@ -9,7 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::lifecycle::{Receiver, RunError};
 use super::summary::Destination;
 use crate::config::{ComponentKind, Config, Configured};
-use crate::exporters::mlflow::{MlflowConfig, MlflowExporter};
+use crate::exporters::debug::{DebugExporter, DebugExporterConfig};
+use crate::exporters::mlflow::MlflowExporter;
+use crate::exporters::otlp::{OtlpExporter, OtlpExporterConfig, OtlpHttpExporterConfig};
 use crate::pipeline::{Pipeline, TraceExporter};
 use crate::receivers::otlp::{Bound, OtlpReceiver, OtlpReceiverConfig};
 use crate::telemetry::{AdminConfig, AdminServer, Telemetry};
@@ -18,6 +20,12 @@ use crate::telemetry::{AdminConfig, AdminServer, Telemetry};
 pub(super) struct BuiltExporter {
     pub(super) exporter: Arc<dyn TraceExporter>,
     pub(super) destination: Destination,
+}
+
+impl BuiltExporter {
+    fn new(exporter: impl TraceExporter, view: Option<String>, target: String) -> Self {
+        Self { exporter: Arc::new(exporter), destination: Destination { target, view } }
+    }
 }
 
 /// Takes the addresses of a receiver.
@@ -73,14 +81,31 @@ pub(super) async fn build_exporter(
     telemetry: &Telemetry,
 ) -> Result<BuiltExporter, RunError> {
     let kind = ComponentKind::Exporter;
+    let id = exporter.id.clone();
     match exporter.id.kind() {
         "mlflow" => {
-            let settings: MlflowConfig = settings(kind, exporter)?;
-            let started = MlflowExporter::start(exporter.id.clone(), settings, telemetry).await;
+            let started = MlflowExporter::start(id, settings(kind, exporter)?, telemetry).await;
             let started = started.map_err(|error| cannot_start(kind, exporter, error.to_string()))?;
             let target = started.target().to_owned();
-            let destination = Destination { view: Some(how_to_look(&target)), target };
-            Ok(BuiltExporter { exporter: Arc::new(started), destination })
+            Ok(BuiltExporter::new(started, Some(how_to_look(&target)), target))
+        }
+        "otlp" => {
+            let settings: OtlpExporterConfig = settings(kind, exporter)?;
+            let made = OtlpExporter::grpc(id, &settings, telemetry);
+            let made = made.map_err(|error| cannot_start(kind, exporter, error.to_string()))?;
+            Ok(BuiltExporter::new(made, None, format!("OTLP over gRPC to {}", settings.endpoint)))
+        }
+        "otlphttp" => {
+            let settings: OtlpHttpExporterConfig = settings(kind, exporter)?;
+            let made = OtlpExporter::http(id, &settings, telemetry);
+            let made = made.map_err(|error| cannot_start(kind, exporter, error.to_string()))?;
+            let target = settings.traces_endpoint.as_ref().unwrap_or(&settings.endpoint);
+            Ok(BuiltExporter::new(made, None, format!("OTLP over HTTP to {target}")))
+        }
+        "debug" => {
+            let settings: DebugExporterConfig = settings(kind, exporter)?;
+            let made = DebugExporter::new(id, &settings, telemetry);
+            Ok(BuiltExporter::new(made, None, "standard error".to_owned()))
         }
         _ => Err(not_built(kind, exporter)),
     }

@@ -4,7 +4,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::exporters::debug::DebugExporterConfig;
 use crate::exporters::mlflow::MlflowConfig;
+use crate::exporters::otlp::{OtlpExporterConfig, OtlpHttpExporterConfig};
 use crate::receivers::otlp::OtlpReceiverConfig;
 use crate::telemetry::AdminConfig;
 
@@ -182,11 +184,16 @@ const RECEIVERS: &[ComponentType] = &[ComponentType::new::<OtlpReceiverConfig>(
 
 const PROCESSORS: &[ComponentType] = &[];
 
-const EXPORTERS: &[ComponentType] = &[ComponentType::new::<MlflowConfig>(
-    "mlflow",
-    Stability::Beta,
-    "Traces into MLflow: its server, or straight into its database",
-)];
+const EXPORTERS: &[ComponentType] = &[
+    ComponentType::new::<MlflowConfig>(
+        "mlflow",
+        Stability::Beta,
+        "Traces into MLflow: its server, or straight into its database",
+    ),
+    ComponentType::new::<OtlpExporterConfig>("otlp", Stability::Beta, "OTLP over gRPC"),
+    ComponentType::new::<OtlpHttpExporterConfig>("otlphttp", Stability::Beta, "OTLP over HTTP, in protobuf"),
+    ComponentType::new::<DebugExporterConfig>("debug", Stability::Beta, "Spans as text, to standard error"),
+];
 
 const EXTENSIONS: &[ComponentType] =
     &[ComponentType::new::<AdminConfig>("admin", Stability::Beta, "Serves /livez, /readyz and /metrics")];
@@ -207,6 +214,20 @@ impl Catalogue {
         self.of(kind).iter().find(|component| component.name == name)
     }
 }
+
+impl ComponentConfig for OtlpExporterConfig {
+    fn problems(&self) -> Vec<Setting> {
+        self.validate()
+    }
+}
+
+impl ComponentConfig for OtlpHttpExporterConfig {
+    fn problems(&self) -> Vec<Setting> {
+        self.validate()
+    }
+}
+
+impl ComponentConfig for DebugExporterConfig {}
 
 impl ComponentConfig for MlflowConfig {
     fn problems(&self) -> Vec<Setting> {
