@@ -20,7 +20,8 @@ mod revision;
 mod samples;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(all(test, feature = "sqlite", feature = "postgres"))]
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod tests;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -72,7 +73,7 @@ enum Backend {
     #[cfg(feature = "sqlite")]
     Sqlite(sqlite::SqliteStore),
     #[cfg(feature = "postgres")]
-    Postgres(postgres::PostgresStore),
+    Postgres(Box<postgres::PostgresStore>),
 }
 
 impl SqlStore {
@@ -93,7 +94,7 @@ impl SqlStore {
             TrackingUri::Sqlite(_) => return Err(not_compiled("SQLite", "sqlite")),
             #[cfg(feature = "postgres")]
             TrackingUri::Postgresql(url) => {
-                Backend::Postgres(postgres::PostgresStore::connect(url, &options).await?)
+                Backend::Postgres(Box::new(postgres::PostgresStore::connect(url, &options).await?))
             }
             #[cfg(not(feature = "postgres"))]
             TrackingUri::Postgresql(_) => return Err(not_compiled("PostgreSQL", "postgres")),

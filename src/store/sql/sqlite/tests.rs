@@ -48,10 +48,11 @@ async fn a_locked_database_asks_for_a_retry() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
     let store = open(path.clone()).await.unwrap();
-    store
-        .run(|database| Ok(database.connection.busy_timeout(Duration::from_millis(1)).unwrap()))
-        .await
-        .unwrap();
+    let impatient = |database: &mut Database| {
+        database.connection.busy_timeout(Duration::from_millis(1)).unwrap();
+        Ok(())
+    };
+    store.run(impatient).await.unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let error = store.write(batch("tr-1")).await.unwrap_err();
@@ -67,7 +68,10 @@ async fn a_full_disk_asks_for_a_retry_and_keeps_what_was_there() {
     store.write(batch("tr-1")).await.unwrap();
     let limit = |pages: &str| {
         let pragma = format!("PRAGMA max_page_count = {pages}");
-        store.run(move |database| Ok(database.connection.query_row(&pragma, [], |_| Ok(())).unwrap()))
+        store.run(move |database| {
+            database.connection.query_row(&pragma, [], |_| Ok(())).unwrap();
+            Ok(())
+        })
     };
     limit("1").await.unwrap();
     let mut large = update("tr-2", 1);
