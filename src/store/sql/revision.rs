@@ -29,17 +29,30 @@ pub(super) fn must_create(contents: &Contents, shown: &str) -> Result<bool, Stor
         Contents::Tables { mlflow: false, .. } => Err(StoreError::fatal(format!(
             "{shown} holds tables, but not MLflow's; it is left alone. Use an empty database, or MLflow's own"
         ))),
-        Contents::Tables { revision, .. } => {
-            let found = revision.as_deref().unwrap_or("none");
-            Err(StoreError::fatal(format!(
-                "the schema of {shown} has revision {found}, and only {} (MLflow 3.17.2) can be written to; \
-                 run `mlflow db upgrade` with MLflow 3.17.2 on it, or start `mlflow server` on it and use the \
-                 server's http:// URI as tracking URI",
-                SUPPORTED.join(", ")
-            )))
-        }
+        Contents::Tables { revision, .. } => Err(unsupported(revision.as_deref(), shown)),
     }
 }
+
+/// Asked in every transaction: somebody may upgrade the database while it is open.
+pub(super) fn check(found: Option<&str>) -> Result<(), StoreError> {
+    match found {
+        Some(found) if SUPPORTED.contains(&found) => Ok(()),
+        found => Err(unsupported(found, "the database")),
+    }
+}
+
+fn unsupported(found: Option<&str>, shown: &str) -> StoreError {
+    StoreError::fatal(format!(
+        "the schema of {shown} has revision {}, and only {} (MLflow 3.17.2) can be written to; run \
+         `mlflow db upgrade` with MLflow 3.17.2 on it, or start `mlflow server` on it and use the server's http:// URI \
+         as tracking URI",
+        found.unwrap_or("none"),
+        SUPPORTED.join(", ")
+    ))
+}
+
+/// The revision of a database that has the table.
+pub(super) const SELECT_REVISION: &str = "SELECT version_num FROM alembic_version";
 
 #[cfg(test)]
 mod tests {

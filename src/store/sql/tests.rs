@@ -389,6 +389,21 @@ async fn databases_that_are_not_known_are_left_alone() {
 }
 
 #[tokio::test]
+async fn a_database_that_is_upgraded_while_it_is_open_takes_no_more_writes() {
+    for fresh in Fresh::all().await {
+        let store = fresh.open().await;
+        store.write(vec![update(&id(1), 1)]).await.unwrap();
+        fresh.run("UPDATE alembic_version SET version_num = 'ffffffffffff'").await;
+        let error = store.write(vec![update(&id(2), 1)]).await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Fatal { reason, .. } if reason.contains("ffffffffffff")),
+            "{error}"
+        );
+        assert_eq!(fresh.rows("SELECT count(*) FROM trace_info").await, ["1"]);
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_created_where_that_is_not_wanted() {
     for fresh in Fresh::all().await {
         let options = SqlOptions { create: false, ..SqlOptions::default() };

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use futures_util::future::{try_join, try_join3};
+use futures_util::future::try_join3;
 use tokio_postgres::{Error, Row};
 
 use super::error::failure;
@@ -11,6 +11,7 @@ use crate::mapping::{StoredSpan, StoredTrace};
 use crate::mlflow::records::{Cost, TokenUsage, TraceRecord, TraceState};
 use crate::store::sql::Failure;
 use crate::store::sql::batch::{Experiments, TraceGroup};
+use crate::store::sql::revision::check;
 
 /// In the order in which MLflow locks them.
 pub(super) const LOCK_TRACES: &str = "
@@ -47,12 +48,15 @@ pub(super) async fn all(
     let wanted: BTreeSet<i32> =
         groups.iter().flat_map(TraceGroup::experiment_ids).filter_map(|id| i32::try_from(id).ok()).collect();
     let wanted: Vec<i32> = wanted.into_iter().collect();
-    let (rows, experiments) = try_join(
+    let (revision, rows, experiments) = try_join3(
+        session.client.query_opt(&session.select_revision, &[]),
         session.client.query(&session.lock_traces, &[&ids]),
         session.client.query(&session.select_experiments, &[&wanted]),
     )
     .await
     .map_err(failure)?;
+    let revision: Option<&str> = revision.as_ref().map(|row| row.try_get(0)).transpose().map_err(failure)?;
+    check(revision).map_err(Failure::Store)?;
     let experiments =
         experiments.iter().map(|row| Ok((i64::from(row.try_get::<_, i32>(0)?), row.try_get(1)?)));
     let experiments = experiments.collect::<Result<_, Error>>().map_err(failure)?;

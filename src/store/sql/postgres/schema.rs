@@ -1,10 +1,11 @@
 //! Looks at the database, and creates the tables where it is empty.
 
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, GenericClient};
 
 use super::error::store_error;
 use crate::store::StoreError;
-use crate::store::sql::revision::{Contents, must_create};
+use crate::store::sql::revision::{Contents, SELECT_REVISION, must_create};
 use crate::store::sql::{DEFAULT_ARTIFACT_LOCATION, now_ms};
 
 const SCHEMA: &str = include_str!("../schema/postgresql.sql");
@@ -13,10 +14,12 @@ const SCHEMA: &str = include_str!("../schema/postgresql.sql");
 /// it is always the same.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7300120946516881953)";
 
-const DEFAULT_EXPERIMENT: &str = "
+const FIND_DEFAULT: &str = "SELECT 1 FROM experiments WHERE experiment_id = 0";
+
+const INSERT_DEFAULT: &str = "
     INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage, creation_time, last_update_time,
         workspace)
-    VALUES (0, 'Default', $1, 'active', $2, $2, 'default') ON CONFLICT DO NOTHING";
+    VALUES (0, 'Default', $1, 'active', $2, $2, 'default')";
 
 /// Makes sure that the tables are there and known, and that experiment 0 exists.
 pub(super) async fn prepare(client: &mut Client, create: bool, shown: &str) -> Result<(), StoreError> {
@@ -31,10 +34,11 @@ pub(super) async fn prepare(client: &mut Client, create: bool, shown: &str) -> R
         }
         transaction.batch_execute(SCHEMA).await.map_err(store_error)?;
     }
-    transaction
-        .execute(DEFAULT_EXPERIMENT, &[&DEFAULT_ARTIFACT_LOCATION, &now_ms()])
-        .await
-        .map_err(store_error)?;
+    let default = transaction.query_opt(FIND_DEFAULT, &[]).await.map_err(store_error)?;
+    if default.is_none() {
+        let values: [&(dyn ToSql + Sync); 2] = [&DEFAULT_ARTIFACT_LOCATION, &now_ms()];
+        transaction.execute(INSERT_DEFAULT, &values).await.map_err(store_error)?;
+    }
     transaction.commit().await.map_err(store_error)
 }
 
@@ -48,7 +52,7 @@ async fn contents(client: &impl GenericClient) -> Result<Contents, tokio_postgre
         return Ok(Contents::Empty);
     }
     let revision = if versioned {
-        let row = client.query_opt("SELECT version_num FROM alembic_version", &[]).await?;
+        let row = client.query_opt(SELECT_REVISION, &[]).await?;
         row.map(|row| row.try_get(0)).transpose()?
     } else {
         None

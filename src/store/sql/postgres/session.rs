@@ -5,10 +5,12 @@ use tokio_postgres::{Client, Statement};
 use super::error::store_error;
 use super::{read, write};
 use crate::store::StoreError;
+use crate::store::sql::revision::SELECT_REVISION;
 
 /// A connection that is ready to write.
 pub(super) struct Session {
     pub(super) client: Client,
+    pub(super) select_revision: Statement,
     pub(super) lock_traces: Statement,
     pub(super) select_experiments: Statement,
     pub(super) select_metadata: Statement,
@@ -29,6 +31,7 @@ impl Session {
     pub(super) async fn prepare(client: Client) -> Result<Self, StoreError> {
         let prepare = async |sql: &str| client.prepare(sql).await.map_err(store_error);
         Ok(Self {
+            select_revision: prepare(SELECT_REVISION).await?,
             lock_traces: prepare(read::LOCK_TRACES).await?,
             select_experiments: prepare(read::EXPERIMENTS).await?,
             select_metadata: prepare(read::METADATA).await?,

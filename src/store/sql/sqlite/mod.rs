@@ -18,6 +18,7 @@ use rusqlite::TransactionBehavior;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::batch::{Batch, Plan, Work};
+use super::revision::check;
 use super::{Failure, RefusedUpdate, SqlOptions};
 use crate::store::{Experiment, StoreError};
 use error::{failure, store_error};
@@ -154,6 +155,8 @@ fn transact(
         .connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(|error| Failure::Store(store_error(error)))?;
+    let revision = read::revision(&transaction).map_err(failure)?;
+    check(revision.as_deref()).map_err(Failure::Store)?;
     let stored = read::stored(&transaction, &groups).map_err(failure)?;
     let experiments = read::experiments(&transaction, &groups, &stored).map_err(failure)?;
     let plan = Plan::new(&groups, stored, &experiments);

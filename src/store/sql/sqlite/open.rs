@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use super::error::store_error;
 use crate::store::StoreError;
-use crate::store::sql::revision::{Contents, must_create};
+use crate::store::sql::revision::{Contents, SELECT_REVISION, must_create};
 use crate::store::sql::{DEFAULT_ARTIFACT_LOCATION, now_ms};
 
 const SCHEMA: &str = include_str!("../schema/sqlite.sql");
@@ -28,6 +28,13 @@ const PRAGMAS: &str = "
     PRAGMA wal_autocheckpoint = 16384;
     PRAGMA journal_size_limit = 67108864;
 ";
+
+const HAS_DEFAULT: &str = "SELECT EXISTS (SELECT 1 FROM experiments WHERE experiment_id = 0)";
+
+const INSERT_DEFAULT: &str = "
+    INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage, creation_time, last_update_time,
+        workspace)
+    VALUES (0, 'Default', ?1, 'active', ?2, ?2, 'default')";
 
 /// The connection, and what is known of its file.
 pub(super) struct Database {
@@ -75,14 +82,10 @@ impl Database {
         if must_create(&contents, shown)? {
             transaction.execute_batch(SCHEMA).map_err(store_error)?;
         }
-        transaction
-            .execute(
-                "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage, creation_time, \
-                 last_update_time, workspace) VALUES (0, 'Default', ?1, 'active', ?2, ?2, 'default') \
-                 ON CONFLICT DO NOTHING",
-                (DEFAULT_ARTIFACT_LOCATION, now_ms()),
-            )
-            .map_err(store_error)?;
+        if transaction.query_row(HAS_DEFAULT, [], |row| row.get::<_, bool>(0)).map_err(store_error)? {
+            return transaction.commit().map_err(store_error);
+        }
+        transaction.execute(INSERT_DEFAULT, (DEFAULT_ARTIFACT_LOCATION, now_ms())).map_err(store_error)?;
         transaction.commit().map_err(store_error)
     }
 
@@ -129,7 +132,7 @@ fn contents(connection: &Connection) -> rusqlite::Result<Contents> {
         return Ok(Contents::Empty);
     }
     let revision = if has("alembic_version")? {
-        connection.query_row("SELECT version_num FROM alembic_version", [], |row| row.get(0)).optional()?
+        connection.query_row(SELECT_REVISION, [], |row| row.get(0)).optional()?
     } else {
         None
     };

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row};
 use crate::mapping::{StoredSpan, StoredTrace};
 use crate::mlflow::records::{Cost, TokenUsage, TraceRecord, TraceState};
 use crate::store::sql::batch::{Experiments, TraceGroup};
+use crate::store::sql::revision::SELECT_REVISION;
 
 const TRACE: &str = "
     SELECT request_id, experiment_id, timestamp_ms, execution_time_ms, status, request_preview, response_preview,
@@ -23,6 +24,11 @@ const SPANS: &str = "
     SELECT span_id, parent_span_id,
         CASE WHEN instr(content, 'mlflow.chat.tokenUsage') OR instr(content, 'mlflow.llm.cost') THEN content END
     FROM spans WHERE trace_id = ?1";
+
+/// The revision of the schema.
+pub(super) fn revision(connection: &Connection) -> Result<Option<String>> {
+    connection.prepare_cached(SELECT_REVISION)?.query_row([], |row| row.get(0)).optional()
+}
 
 /// The stored traces of a batch, by id.
 pub(super) fn stored(
