@@ -27,6 +27,14 @@ pub(super) struct Call {
     pub(super) body: Option<Bytes>,
 }
 
+impl Call {
+    /// Gives the call a body of JSON.
+    pub(super) fn put_json(&mut self, body: &serde_json::Value) {
+        self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.body = Some(body.to_string().into());
+    }
+}
+
 /// What speaks to one MLflow server.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -126,7 +134,6 @@ async fn read(mut response: reqwest::Response) -> Result<Answer, reqwest::Error>
     };
     let mut answer = Answer {
         status: response.status(),
-        content_type: text(header::CONTENT_TYPE),
         location: text(header::LOCATION),
         retry_after: text(header::RETRY_AFTER).and_then(|text| parse_retry_after(&text, SystemTime::now())),
         body: Bytes::new(),

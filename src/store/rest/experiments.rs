@@ -1,15 +1,12 @@
 //! Experiments through MLflow's REST API.
 
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::client::Call;
 use super::{RestError, RestStore};
 use crate::store::{BoxFuture, Experiment, ExperimentDirectory, StoreError};
-
-pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 #[derive(Deserialize)]
 struct Found {
@@ -85,8 +82,7 @@ impl RestStore {
 
     async fn create_experiment(&self, name: &str) -> Result<Experiment, RestError> {
         let mut call = self.call(Method::POST, "/api/2.0/mlflow/experiments/create", None)?;
-        call.headers.insert(CONTENT_TYPE, JSON);
-        call.body = Some(json!({ "name": name }).to_string().into());
+        call.put_json(&json!({ "name": name }));
         let client = &self.inner.client;
         let created = match client.send(&call, client.backoff()).await {
             Ok(answer) => {

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use reqwest::Method;
-use reqwest::header::CONTENT_TYPE;
 use serde_json::json;
 
-use super::experiments::JSON;
-use super::{Destination, RestError, RestStore};
+use super::{RestError, RestStore};
 use crate::otlp::Refusal;
 
 /// MLflow links nothing at all if a call names more traces.
@@ -29,7 +27,7 @@ impl RestStore {
     /// Gives a refusal of no span for each call that the server refuses: the traces are stored.
     pub(super) async fn link(
         &self,
-        destination: &Destination,
+        workspace: Option<&str>,
         links: impl Iterator<Item = &RunLink>,
     ) -> Result<Vec<Refusal>, RestError> {
         let mut by_run: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -42,7 +40,7 @@ impl RestStore {
         let mut refusals = Vec::new();
         for (run_id, traces) in by_run {
             for chunk in traces.chunks(MAX_TRACES_PER_CALL) {
-                refusals.extend(self.link_chunk(destination, run_id, chunk).await?);
+                refusals.extend(self.link_chunk(workspace, run_id, chunk).await?);
             }
         }
         Ok(refusals)
@@ -50,28 +48,58 @@ impl RestStore {
 
     async fn link_chunk(
         &self,
-        destination: &Destination,
+        workspace: Option<&str>,
         run_id: &str,
         trace_ids: &[&str],
     ) -> Result<Option<Refusal>, RestError> {
-        let workspace = destination.workspace.as_deref();
-        let mut call = self.call(Method::POST, "/api/2.0/mlflow/traces/link-to-run", workspace)?;
-        call.headers.insert(CONTENT_TYPE, JSON);
-        call.body = Some(json!({ "trace_ids": trace_ids, "run_id": run_id }).to_string().into());
-        match self.inner.client.send(&call, self.inner.client.backoff()).await {
-            Ok(_) => Ok(None),
-            Err(
-                error @ (RestError::Refused { .. }
-                | RestError::NotFound { .. }
-                | RestError::NoRoute { .. }
-                | RestError::Internal { .. }),
-            ) => {
+        let error = match self.try_link(workspace, run_id, trace_ids).await {
+            Ok(()) => return Ok(None),
+            // MLflow before 3.7 fails on a link that exists, and then makes none of the others.
+            Err(error) if is_duplicate(&error) => {
+                let mut last = None;
+                for trace_id in trace_ids {
+                    match self.try_link(workspace, run_id, &[trace_id]).await {
+                        Err(error) if !is_duplicate(&error) => last = Some(error),
+                        _ => {}
+                    }
+                }
+                match last {
+                    Some(error) => error,
+                    None => return Ok(None),
+                }
+            }
+            Err(error) => error,
+        };
+        match error {
+            RestError::Refused { .. }
+            | RestError::NotFound { .. }
+            | RestError::NoRoute { .. }
+            | RestError::Internal { .. } => {
                 let count = trace_ids.len();
                 let reason =
                     format!("{count} traces are stored, but not linked to the run {run_id}: {error}");
                 Ok(Some(Refusal { spans: 0, reason }))
             }
-            Err(error) => Err(error),
+            error => Err(error),
         }
     }
+
+    async fn try_link(
+        &self,
+        workspace: Option<&str>,
+        run_id: &str,
+        trace_ids: &[&str],
+    ) -> Result<(), RestError> {
+        let mut call = self.call(Method::POST, "/api/2.0/mlflow/traces/link-to-run", workspace)?;
+        call.put_json(&json!({ "trace_ids": trace_ids, "run_id": run_id }));
+        self.inner.client.send(&call, self.inner.client.backoff()).await.map(drop)
+    }
+}
+
+/// Whether a database said that a row exists already: SQLite, PostgreSQL, MySQL.
+fn is_duplicate(error: &RestError) -> bool {
+    let (RestError::Refused { message, .. } | RestError::Internal { message }) = error else {
+        return false;
+    };
+    ["UNIQUE constraint", "UniqueViolation", "Duplicate entry"].iter().any(|said| message.contains(said))
 }

@@ -1,7 +1,8 @@
 //! An MLflow tracking server as a store.
 //!
 //! Spans go as OTLP to `/v1/traces` where the server has it (MLflow 3.6 and newer), one request
-//! per destination. [`RestStore::protocol`] says how spans reach the server at hand.
+//! per destination: [`RestStore::send`]. Older servers get mapped traces: [`RestStore::write`].
+//! [`RestStore::protocol`] says which of the two the server at hand needs.
 //!
 //! Every failure is named for what it is ([`RestError`]); what may pass is sent again with backoff
 //! and jitter, and what MLflow refuses for good is narrowed down to the spans that cause it.
@@ -10,9 +11,11 @@ mod answer;
 mod client;
 mod config;
 mod credentials;
+mod dates;
 mod environment;
 mod error;
 mod experiments;
+mod legacy;
 mod links;
 mod retry;
 mod server;
@@ -57,6 +60,7 @@ struct Inner {
     client: Client,
     options: RestOptions,
     info: RwLock<Option<ServerInfo>>,
+    turns: legacy::Turns,
 }
 
 impl RestStore {
@@ -69,7 +73,15 @@ impl RestStore {
     pub fn connect(tracking_uri: &str, options: RestOptions) -> Result<Self, RestError> {
         let workspace = options.workspace.as_deref().map(workspace_value).transpose()?;
         let client = Client::new(tracking_uri, &options)?;
-        Ok(Self { inner: Arc::new(Inner { client, options, info: RwLock::default() }), workspace })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                client,
+                options,
+                info: RwLock::default(),
+                turns: legacy::Turns::default(),
+            }),
+            workspace,
+        })
     }
 
     /// The same server, with another workspace for what names none.

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use rand::RngExt;
 use tokio::time::Instant;
 
+use super::dates::days_from_date;
 use super::{RestError, RetryConfig};
 
 /// How often a 500 is tried again before it counts as caused by the data.
@@ -94,15 +95,8 @@ fn http_date(text: &str) -> Option<SystemTime> {
     if day > 31 || hour > 23 || minute > 59 || second > 60 || words.next() != Some("GMT") {
         return None;
     }
-    let seconds = ((days_since_epoch(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
+    let seconds = ((days_from_date(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
     Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
-}
-
-/// Days from 1970-01-01, counted in years that start in March, so that a leap day comes last.
-fn days_since_epoch(year: u64, month: u64, day: u64) -> u64 {
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
-    days.saturating_sub(719_469)
 }
 
 #[cfg(test)]

@@ -24,10 +24,10 @@ struct Release {
 pub enum Protocol {
     /// `POST /v1/traces`: MLflow 3.6 and newer.
     Otlp,
-    /// `POST /api/3.0/mlflow/traces`, and the spans as an artifact: MLflow 3.0 to 3.5, and newer
+    /// `POST /api/3.0/mlflow/traces`, and the spans as an artifact: MLflow 3.2 to 3.5, and newer
     /// servers that take no OTLP.
     TracesV3,
-    /// `POST /api/2.0/mlflow/traces`, and the spans as an artifact: MLflow 2.14 to 2.22.
+    /// `POST /api/2.0/mlflow/traces`, and the spans as an artifact: MLflow 2.14 to 3.1.
     TracesV2,
 }
 
@@ -76,7 +76,7 @@ async fn has_otlp(client: &Client) -> Result<bool, RestError> {
 
 impl Release {
     const WITH_TRACES: Self = Self { major: 2, minor: 14 };
-    const WITH_TRACES_V3: Self = Self { major: 3, minor: 0 };
+    const WITH_TRACES_V3: Self = Self { major: 3, minor: 2 };
     const WITH_OTLP: Self = Self { major: 3, minor: 6 };
     const WITH_GZIP: Self = Self { major: 3, minor: 7 };
 
@@ -112,7 +112,8 @@ mod tests {
             ("2.13.2", None),
             ("2.14.0", Some(Protocol::TracesV2)),
             ("2.22.2", Some(Protocol::TracesV2)),
-            ("3.0.0rc1", Some(Protocol::TracesV3)),
+            ("3.1.4", Some(Protocol::TracesV2)),
+            ("3.2.0rc1", Some(Protocol::TracesV3)),
             ("3.5.1", Some(Protocol::TracesV3)),
             ("3.6.0rc0", Some(Protocol::Otlp)),
             ("3.17.2", Some(Protocol::Otlp)),

@@ -81,7 +81,7 @@ impl RestStore {
         if !links.is_empty() {
             let stored: HashSet<String> = stored.into_iter().map(mlflow_trace_id).collect();
             let of_stored = links.iter().filter(|link| stored.contains(&link.trace_id));
-            refusals.extend(self.link(destination, of_stored).await?);
+            refusals.extend(self.link(destination.workspace.as_deref(), of_stored).await?);
         }
         Ok(refusals)
     }
