@@ -1,0 +1,1 @@
+"""Real processes and helpers for the end-to-end tests."""

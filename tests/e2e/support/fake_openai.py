@@ -1,0 +1,195 @@
+"""An endpoint that answers as the OpenAI API does. The only fake of these tests.
+
+What it answers follows from the request: tools given -> a tool call, model `error-401` and the like -> that error.
+"""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+ANSWER = "Paris is the capital of France."
+TOOL_ARGUMENTS = '{"city": "Paris", "unit": "celsius"}'
+USAGE = {
+    "prompt_tokens": 11,
+    "completion_tokens": 7,
+    "total_tokens": 18,
+    "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 0},
+    "completion_tokens_details": {"reasoning_tokens": 2, "audio_tokens": 0, "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0},
+}
+RESPONSES_USAGE = {
+    "input_tokens": 11,
+    "input_tokens_details": {"cached_tokens": 4},
+    "output_tokens": 7,
+    "output_tokens_details": {"reasoning_tokens": 2},
+    "total_tokens": 18,
+}
+ERRORS = {
+    400: {"message": "Invalid value: 'temperature'", "type": "invalid_request_error", "param": "temperature", "code": "invalid_value"},
+    401: {"message": "Incorrect API key provided: sk-fake.", "type": "invalid_request_error", "param": None, "code": "invalid_api_key"},
+    429: {"message": "Rate limit reached for requests", "type": "requests", "param": None, "code": "rate_limit_exceeded"},
+}
+RESOLVED_MODEL = "gpt-4o-mini-2024-07-18"
+
+
+class FakeOpenAi:
+    """Serves on a free port from a thread of this process."""
+
+    def __init__(self):
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        model = request.get("model", "")
+        if model.startswith("error-"):
+            return self.error(int(model.removeprefix("error-")))
+        route = {"/v1/chat/completions": chat, "/v1/embeddings": embeddings, "/v1/responses": responses}.get(self.path)
+        if route is None:
+            return self.json(404, {"error": {"message": f"Invalid URL (POST {self.path})", "type": "invalid_request_error", "param": None, "code": None}})
+        if not request.get("stream"):
+            return self.json(200, route(request))
+        return self.events(chat_events(request) if route is chat else responses_events(request))
+
+    def error(self, status: int):
+        headers = {"retry-after": "1", "x-ratelimit-remaining-requests": "0", "x-should-retry": "false"} if status == 429 else {}
+        self.json(status, {"error": ERRORS[status]}, headers)
+
+    def json(self, status: int, body: dict, headers: dict | None = None):
+        payload = json.dumps(body).encode()
+        self.send_response(status)
+        self.common_headers("application/json")
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+
+    def events(self, events):
+        self.send_response(200)
+        self.common_headers("text/event-stream; charset=utf-8")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for event in events:
+            self.chunk(event.encode())
+        self.chunk(b"")
+
+    def chunk(self, payload: bytes):
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(payload), payload))
+        self.wfile.flush()
+
+    def common_headers(self, content_type: str):
+        self.send_header("content-type", content_type)
+        self.send_header("openai-processing-ms", "42")
+        self.send_header("openai-version", "2020-10-01")
+        self.send_header("x-request-id", "req_fake0001")
+
+
+def chat(request: dict) -> dict:
+    message = {"role": "assistant", "content": ANSWER, "refusal": None, "annotations": []}
+    finish = "stop"
+    if request.get("tools"):
+        call = {"id": "call_fake1", "type": "function", "function": {"name": tool_name(request), "arguments": TOOL_ARGUMENTS}}
+        message, finish = {**message, "content": None, "tool_calls": [call]}, "tool_calls"
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
+    return {**chat_head(request, "chat.completion"), "choices": [choice], "usage": USAGE}
+
+
+def chat_events(request: dict):
+    head = chat_head(request, "chat.completion.chunk")
+    with_usage = (request.get("stream_options") or {}).get("include_usage")
+
+    def event(choices, **more):
+        extra = {"usage": None, **more} if with_usage else more
+        return f"data: {json.dumps({**head, 'choices': choices, **extra})}\n\n"
+
+    def delta(content, finish=None):
+        return event([{"index": 0, "delta": content, "logprobs": None, "finish_reason": finish}])
+
+    if request.get("tools"):
+        function = {"name": tool_name(request), "arguments": ""}
+        yield delta({"role": "assistant", "content": None, "tool_calls": [{"index": 0, "id": "call_fake1", "type": "function", "function": function}]})
+        for at in range(0, len(TOOL_ARGUMENTS), 9):
+            yield delta({"tool_calls": [{"index": 0, "function": {"arguments": TOOL_ARGUMENTS[at:at + 9]}}]})
+        yield delta({}, "tool_calls")
+    else:
+        yield delta({"role": "assistant", "content": "", "refusal": None})
+        for word in ANSWER.split(" "):
+            yield delta({"content": word if word == "Paris" else f" {word}"})
+        yield delta({}, "stop")
+    if with_usage:
+        yield event([], usage=USAGE)
+    yield "data: [DONE]\n\n"
+
+
+def chat_head(request: dict, kind: str) -> dict:
+    model = RESOLVED_MODEL if request["model"] == "gpt-4o-mini" else request["model"]
+    return {"id": "chatcmpl-fake0001", "object": kind, "created": 1760000000, "model": model, "service_tier": "default", "system_fingerprint": "fp_fake"}
+
+
+def tool_name(request: dict) -> str:
+    return request["tools"][0]["function"]["name"]
+
+
+def embeddings(request: dict) -> dict:
+    texts = request["input"] if isinstance(request["input"], list) else [request["input"]]
+    vector = [0.25, -0.5, 0.125]
+    if request.get("encoding_format") == "base64":
+        import base64
+        import struct
+
+        vector = base64.b64encode(struct.pack("<3f", *vector)).decode()
+    data = [{"object": "embedding", "index": index, "embedding": vector} for index in range(len(texts))]
+    return {"object": "list", "data": data, "model": request["model"], "usage": {"prompt_tokens": 5, "total_tokens": 5}}
+
+
+def responses(request: dict, status: str = "completed") -> dict:
+    done = status == "completed"
+    text = {"type": "output_text", "text": ANSWER, "annotations": [], "logprobs": []}
+    message = {"id": "msg_fake1", "type": "message", "status": "completed", "role": "assistant", "content": [text]}
+    return {
+        "id": "resp_fake0001", "object": "response", "created_at": 1760000000, "status": status, "error": None,
+        "incomplete_details": None, "instructions": request.get("instructions"), "max_output_tokens": None,
+        "model": RESOLVED_MODEL, "output": [message] if done else [], "parallel_tool_calls": True,
+        "previous_response_id": None, "reasoning": {"effort": None, "summary": None}, "store": True, "temperature": 1.0,
+        "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [], "top_p": 1.0, "truncation": "disabled",
+        "usage": RESPONSES_USAGE if done else None, "user": None, "metadata": {},
+    }
+
+
+def responses_events(request: dict):
+    number = 0
+
+    def event(kind: str, **body):
+        nonlocal number
+        payload = {"type": kind, "sequence_number": number, **body}
+        number += 1
+        return f"event: {kind}\ndata: {json.dumps(payload)}\n\n"
+
+    started, finished = responses(request, "in_progress"), responses(request)
+    item = finished["output"][0]
+    part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+    place = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+    yield event("response.created", response=started)
+    yield event("response.in_progress", response=started)
+    yield event("response.output_item.added", output_index=0, item={**item, "status": "in_progress", "content": []})
+    yield event("response.content_part.added", **place, part=part)
+    for word in ANSWER.split(" "):
+        yield event("response.output_text.delta", **place, delta=word if word == "Paris" else f" {word}", logprobs=[])
+    yield event("response.output_text.done", **place, text=ANSWER, logprobs=[])
+    yield event("response.content_part.done", **place, part=item["content"][0])
+    yield event("response.output_item.done", output_index=0, item=item)
+    yield event("response.completed", response=finished)

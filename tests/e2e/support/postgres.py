@@ -1,0 +1,109 @@
+"""A private PostgreSQL cluster: own data directory, free port, password login, default durability."""
+
+import glob
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from .process import Process, free_port
+
+USER = "mlflow"
+PASSWORD = "e2e-secret"
+
+
+def binary(name: str) -> str:
+    """Path of a PostgreSQL server program; Debian keeps them off the PATH."""
+    found = shutil.which(name)
+    if found is None:
+        versions = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))
+        if not versions:
+            raise AssertionError(f"PostgreSQL's `{name}` is missing: run scripts/test, or install the package postgresql")
+        found = versions[-1]
+    return os.path.realpath(found)
+
+
+class Postgres:
+    """The cluster of a test run; `database()` makes a fresh database in it."""
+
+    def __init__(self, log: Path):
+        # Not below the checkout: PostgreSQL refuses to run as root, and another user may not reach that.
+        self.home = Path(tempfile.mkdtemp(prefix="otel-mlflow-pg-"))
+        self.data = self.home / "data"
+        self.port = free_port()
+        self.log = log
+        self.databases = 0
+        self.identity = {}
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("postgres" if _has_user("postgres") else "nobody")
+            self.identity = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            os.chown(self.home, nobody.pw_uid, nobody.pw_gid)
+        password = self.home / "password"
+        password.write_text(PASSWORD)
+        password.chmod(0o644)
+        subprocess.run(
+            [binary("initdb"), "-D", self.data, "-U", USER, "-E", "UTF8", "--locale=C", "--auth=scram-sha-256", f"--pwfile={password}"],
+            check=True, stdout=subprocess.DEVNULL, cwd=self.home, **self.identity,
+        )
+        password.unlink()
+        self.process = None
+        self.start()
+
+    def start(self):
+        """Starts the server, again after `stop_server`."""
+        self.process = Process(
+            "postgres",
+            [binary("postgres"), "-D", self.data, "-p", self.port, "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self.home}"],
+            self.log, cwd=self.home, **self.identity,
+        )
+        self.process.wait_for(self._accepts, "answer to a login")
+
+    def _accepts(self) -> bool:
+        import psycopg2
+
+        try:
+            self.connect("postgres").close()
+            return True
+        except psycopg2.OperationalError:
+            return False
+
+    def connect(self, database: str):
+        import psycopg2
+
+        return psycopg2.connect(host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, dbname=database)
+
+    def database(self) -> str:
+        """Creates an empty database and gives its tracking URI."""
+        self.databases += 1
+        name = f"e2e_{self.databases}"
+        connection = self.connect("postgres")
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name}")
+        connection.close()
+        return self.uri(name)
+
+    def uri(self, name: str, password: str = PASSWORD) -> str:
+        return f"postgresql://{USER}:{password}@127.0.0.1:{self.port}/{name}"
+
+    def stop_server(self):
+        """Stops the server at once, as a failing machine would; the data stays."""
+        import signal
+
+        self.process.child.send_signal(signal.SIGINT)
+        self.process.wait()
+
+    def stop(self):
+        if self.process.running():
+            self.stop_server()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _has_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+        return True
+    except KeyError:
+        return False
