@@ -1,0 +1,66 @@
+//! Sends one GenAI trace with `opentelemetry-otlp`, over gRPC or over HTTP.
+//!
+//! ```sh
+//! cargo gateway                                       # in one terminal
+//! cargo run --example otlp_client -- grpc             # http://127.0.0.1:4317
+//! cargo run --example otlp_client -- http             # http://127.0.0.1:4318
+//! mlflow ui --backend-store-uri sqlite:///mlflow.db   # look at it
+//! ```
+//!
+//! `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_SERVICE_NAME` are honoured, as in any OpenTelemetry program.
+#![allow(clippy::print_stdout, reason = "an example tells its user what it did")]
+
+use std::error::Error;
+
+use opentelemetry::trace::{Span, SpanKind, Status, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_otlp::SpanExporter;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let exporter = match std::env::args().nth(1).as_deref() {
+        None | Some("grpc") => SpanExporter::builder().with_tonic().build()?,
+        Some("http") => SpanExporter::builder().with_http().build()?,
+        Some(other) => return Err(format!("unknown transport `{other}`: grpc or http").into()),
+    };
+    let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).build();
+    let tracer = provider.tracer("otlp_client");
+
+    let root = tracer.start("answer a question");
+    let trace_id = root.span_context().trace_id();
+    let context = Context::new().with_span(root);
+    let mut chat = tracer
+        .span_builder("chat gpt-4o-mini")
+        .with_kind(SpanKind::Client)
+        .with_attributes(chat_attributes())
+        .start_with_context(&tracer, &context);
+    chat.set_status(Status::Ok);
+    chat.end();
+    context.span().end();
+
+    // The blocking HTTP client of the exporter may not be waited for on a thread of the runtime.
+    tokio::task::spawn_blocking(move || provider.shutdown()).await??;
+    println!("sent tr-{trace_id}");
+    Ok(())
+}
+
+/// What an instrumentation of an OpenAI client records, in the names of the GenAI semantic conventions.
+fn chat_attributes() -> Vec<KeyValue> {
+    vec![
+        KeyValue::new("gen_ai.operation.name", "chat"),
+        KeyValue::new("gen_ai.provider.name", "openai"),
+        KeyValue::new("gen_ai.request.model", "gpt-4o-mini"),
+        KeyValue::new("gen_ai.response.model", "gpt-4o-mini-2024-07-18"),
+        KeyValue::new("gen_ai.usage.input_tokens", 11),
+        KeyValue::new("gen_ai.usage.output_tokens", 7),
+        KeyValue::new(
+            "gen_ai.input.messages",
+            r#"[{"role":"user","parts":[{"type":"text","content":"What is the capital of France?"}]}]"#,
+        ),
+        KeyValue::new(
+            "gen_ai.output.messages",
+            r#"[{"role":"assistant","parts":[{"type":"text","content":"Paris is the capital of France."}],"finish_reason":"stop"}]"#,
+        ),
+    ]
+}
