@@ -63,7 +63,7 @@ struct Tally {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let args = Args::parse();
     let template = Template::new(args.traces, args.spans, args.message_bytes)?;
     let body_bytes = template.len();
@@ -77,7 +77,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut total = Tally::default();
     while let Some(worker) = workers.join_next().await {
-        let tally = worker?.map_err(|error| error.to_string())?;
+        let tally = worker??;
         total.accepted_spans += tally.accepted_spans;
         total.rejected_spans += tally.rejected_spans;
         total.retries += tally.retries;

@@ -28,7 +28,11 @@ pub(crate) struct Template {
 
 impl Template {
     /// Encodes a request of `traces` traces with `spans` spans each.
-    pub(crate) fn new(traces: usize, spans: usize, message_bytes: usize) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(
+        traces: usize,
+        spans: usize,
+        message_bytes: usize,
+    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let now = u64::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos())?;
         let message: String = TEXT.chars().cycle().take(message_bytes).collect();
         let all = (0..traces).flat_map(|trace| (0..spans).map(move |span| (trace, span)));
@@ -114,11 +118,11 @@ fn messages(role: &str, content: &str) -> String {
 }
 
 fn text(key: &str, value: &str) -> KeyValue {
-    attribute(key, Value::StringValue(value.into()))
+    attribute(key, Value::String(value.into()))
 }
 
 fn number(key: &str, value: i64) -> KeyValue {
-    attribute(key, Value::IntValue(value))
+    attribute(key, Value::Int(value))
 }
 
 fn attribute(key: &str, value: Value) -> KeyValue {
