@@ -14,13 +14,13 @@ MLFLOW = Path(sys.executable).with_name("mlflow")
 class MlflowServer:
     """`mlflow server` on a free port; also serves the UI."""
 
-    def __init__(self, folder: Path, backend_uri: str):
+    def __init__(self, folder: Path, backend_uri: str, workers: int = 1):
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = Process(
             "mlflow server",
-            [MLFLOW, "server", "--backend-store-uri", backend_uri, "--port", self.port, "--workers", "1",
+            [MLFLOW, "server", "--backend-store-uri", backend_uri, "--port", self.port, "--workers", workers,
              "--artifacts-destination", folder / "artifacts"],
             folder / "mlflow-server.log",
             # Background jobs of the server evaluate prompts and the like; nothing here needs them.
