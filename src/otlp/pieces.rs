@@ -181,8 +181,8 @@ fn in_order(mut piece: Piece<'_>) -> Piece<'_> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::model::Resource;
     use super::*;
+    use crate::otlp::model::Resource;
 
     /// A request with one resource per row, one scope per inner row, and (trace, name length) spans.
     fn sample(rows: &[Vec<Vec<(u8, usize)>>]) -> ExportTraceServiceRequest {

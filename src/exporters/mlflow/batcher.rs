@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use crate::pipeline::{Ack, Delivery, ExportError};
+use crate::pipeline::{Ack, Delivery, ExportError, TraceRequest};
 
 /// Where batches go.
 pub(super) trait BatchSink: Send + Sync + 'static {
@@ -30,6 +30,13 @@ pub(super) struct Weight {
     pub(super) spans: usize,
     /// Bytes of their content.
     pub(super) bytes: usize,
+}
+
+impl Weight {
+    /// Weight of a request.
+    pub(super) fn of(request: &TraceRequest) -> Self {
+        Self { spans: request.span_count(), bytes: request.metadata.bytes }
+    }
 }
 
 /// How much a batch, and the queue before it, may hold.

@@ -11,6 +11,7 @@
 mod batcher;
 mod config;
 mod connection;
+mod mapper;
 mod report;
 mod rest;
 mod route;
@@ -27,7 +28,6 @@ pub use config::{BatchConfig, Compat, MlflowConfig, TraceAssemblyConfig};
 pub use start::StartError;
 
 use crate::pipeline::{Ack, ComponentId, TraceExporter, TraceRequest};
-use crate::store::StoreError;
 use batcher::Batcher;
 use report::Reporter;
 
@@ -93,9 +93,4 @@ impl TraceExporter for MlflowExporter {
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.stop())
     }
-}
-
-/// A task of ours ended early: it panicked, or the runtime is going down.
-fn ended_early(error: &tokio::task::JoinError) -> StoreError {
-    StoreError::retry(format!("a task of the exporter ended early: {error}"))
 }

@@ -8,15 +8,17 @@ use indexmap::IndexMap;
 
 use super::batcher::{BatchSink, Weight};
 use super::connection::Connection;
+use super::mapper::Mapper;
 use super::report::Reporter;
 use super::route::{Experiments, Router, trace_number, traces};
+use crate::mapping::TraceUpdate;
 use crate::mapping::routing::{MAX_RUN_ID, run_ids};
 use crate::otlp::Refusal;
 use crate::otlp::model::ExportTraceServiceRequest;
 use crate::otlp::pieces::{self, Piece};
 use crate::pipeline::{Delivered, Delivery, RequestMetadata, TraceRequest};
 use crate::store::StoreError;
-use crate::store::rest::{Destination, RestStore, RunLink};
+use crate::store::rest::{Destination, Protocol, RestStore, RunLink};
 use crate::telemetry::InFlight;
 
 /// A server that has been asked for its version, and the routes into it.
@@ -25,13 +27,15 @@ pub(super) struct Server {
     pub(super) router: Router,
 }
 
-/// Splits requests for the server.
+/// Prepares requests for the server.
 pub(super) struct Rest {
     pub(super) connection: Arc<Connection<Server>>,
+    /// For servers that take no OTLP.
+    pub(super) mapper: Mapper,
 }
 
 impl Rest {
-    /// Routes a request and splits it by destination.
+    /// Routes a request, and splits or maps it as the server needs it.
     ///
     /// # Errors
     ///
@@ -40,12 +44,20 @@ impl Rest {
         &self,
         request: Arc<TraceRequest>,
         reporter: &Reporter,
-    ) -> Result<RoutedRequest, StoreError> {
+    ) -> Result<PreparedRequest, StoreError> {
         let in_flight = reporter.metrics.in_flight(request.metadata.bytes);
-        let experiments = self.connection.get().await?.router.route(&request, &reporter.metrics).await?;
-        let shipments = split(&request.body, &experiments, &request.metadata);
-        let weight = Weight { spans: request.span_count(), bytes: request.metadata.bytes };
-        Ok(RoutedRequest { shipments, refusals: Vec::new(), weight, _in_flight: in_flight })
+        let weight = Weight::of(&request);
+        let server = self.connection.get().await?;
+        let experiments = server.router.route(&request, &reporter.metrics).await?;
+        let (payload, refusals) = if server.store.protocol().await? == Protocol::Otlp {
+            let (shipments, refusals) = split(&request.body, &experiments, &request.metadata);
+            (Payload::Otlp(shipments), refusals)
+        } else {
+            let workspace = request.metadata.workspace.clone();
+            let mapped = self.mapper.map(request, experiments, reporter).await?;
+            (Payload::Mapped { workspace, updates: mapped.updates }, mapped.refusals)
+        };
+        Ok(PreparedRequest { payload, refusals, weight, _in_flight: in_flight })
     }
 }
 
@@ -57,9 +69,32 @@ pub(super) struct Shipment {
     pub(super) links: Vec<RunLink>,
 }
 
-/// What one request sends.
-pub(super) struct RoutedRequest {
-    pub(super) shipments: Vec<Shipment>,
+/// What one request writes.
+#[derive(Clone)]
+pub(super) enum Payload {
+    /// To a server that maps OTLP itself.
+    Otlp(Vec<Shipment>),
+    /// To a server that takes no OTLP.
+    Mapped {
+        /// The workspace that the request names.
+        workspace: Option<String>,
+        /// What to write.
+        updates: Vec<TraceUpdate>,
+    },
+}
+
+impl Payload {
+    fn shipments(&self) -> Option<&[Shipment]> {
+        match self {
+            Self::Otlp(shipments) => Some(shipments),
+            Self::Mapped { .. } => None,
+        }
+    }
+}
+
+/// A request that is ready to be written.
+pub(super) struct PreparedRequest {
+    pub(super) payload: Payload,
     pub(super) refusals: Vec<Refusal>,
     pub(super) weight: Weight,
     /// Counts the request as waiting until it is answered.
@@ -73,89 +108,132 @@ pub(super) struct RestSink {
 }
 
 impl BatchSink for RestSink {
-    type Item = RoutedRequest;
+    type Item = PreparedRequest;
 
-    fn weight(item: &RoutedRequest) -> Weight {
+    fn weight(item: &PreparedRequest) -> Weight {
         item.weight
     }
 
-    fn write(&self, items: Vec<RoutedRequest>) -> BoxFuture<'_, Vec<Delivery>> {
+    fn write(&self, items: Vec<PreparedRequest>) -> BoxFuture<'_, Vec<Delivery>> {
         Box::pin(self.send_batch(items))
     }
 }
 
 impl RestSink {
-    async fn send_batch(&self, items: Vec<RoutedRequest>) -> Vec<Delivery> {
-        if items.len() > 1 {
-            let joined = join(items.iter().flat_map(|item| &item.shipments));
+    async fn send_batch(&self, items: Vec<PreparedRequest>) -> Vec<Delivery> {
+        if let Some(shipments) = join(&items) {
             // Whose spans were refused is not known of a joined request, and writes are idempotent:
-            // unless all went well, each request is sent on its own.
-            if matches!(self.send(&joined).await, Ok(refusals) if refusals.is_empty()) {
-                return items.into_iter().map(|item| Ok(self.sent(item, Vec::new()))).collect();
+            // where some were refused, each request is sent again on its own.
+            match self.send(Payload::Otlp(shipments)).await {
+                Ok(refusals) if refusals.is_empty() => {
+                    return items
+                        .into_iter()
+                        .map(|item| Ok(self.sent(item.into_pending(), refusals.clone())))
+                        .collect();
+                }
+                Ok(_) | Err(StoreError::Reject { .. }) => {}
+                Err(error) => {
+                    let failed =
+                        |item: &PreparedRequest| Err(self.reporter.failed(item.weight.spans, &error));
+                    return items.iter().map(failed).collect();
+                }
             }
         }
         let mut deliveries = Vec::with_capacity(items.len());
         for item in items {
-            deliveries.push(match self.send(&item.shipments).await {
-                Ok(refusals) => Ok(self.sent(item, refusals)),
-                Err(error) => Err(self.reporter.failed(item.weight.spans, &error)),
+            let (payload, pending) = item.split();
+            deliveries.push(match self.send(payload).await {
+                Ok(refusals) => Ok(self.sent(pending, refusals)),
+                Err(error) => Err(self.reporter.failed(pending.spans, &error)),
             });
         }
         deliveries
     }
 
-    async fn send(&self, shipments: &[Shipment]) -> Result<Vec<Refusal>, StoreError> {
+    async fn send(&self, payload: Payload) -> Result<Vec<Refusal>, StoreError> {
         let started = Instant::now();
-        let outcome = self.send_each(shipments).await;
+        let outcome = self.write_payload(payload).await;
         self.reporter.wrote(started.elapsed(), outcome.as_ref().err());
         outcome
     }
 
-    async fn send_each(&self, shipments: &[Shipment]) -> Result<Vec<Refusal>, StoreError> {
+    async fn write_payload(&self, payload: Payload) -> Result<Vec<Refusal>, StoreError> {
         let server = self.connection.get().await?;
+        let shipments = match payload {
+            Payload::Otlp(shipments) => shipments,
+            Payload::Mapped { workspace, updates } => {
+                return server.store.write(workspace.as_deref(), updates).await;
+            }
+        };
         let mut refusals = Vec::new();
-        for Shipment { destination, body, links } in shipments {
+        for Shipment { destination, body, links } in &shipments {
             refusals.extend(server.store.send(destination, body, links).await?);
         }
         Ok(refusals)
     }
 
-    fn sent(&self, item: RoutedRequest, refused: Vec<Refusal>) -> Delivered {
+    fn sent(&self, pending: Pending, refused: Vec<Refusal>) -> Delivered {
         self.reporter.refused("store", refused.iter().map(|refusal| refusal.spans).sum());
-        let mut refusals = item.refusals;
+        let mut refusals = pending.refusals;
         refusals.extend(refused);
         let delivered = Delivered { refusals };
-        self.reporter.sent(item.weight.spans.saturating_sub(delivered.refused_spans()));
+        self.reporter.sent(pending.spans.saturating_sub(delivered.refused_spans()));
         delivered
     }
 }
 
-/// One shipment for each destination.
-fn join<'a>(shipments: impl Iterator<Item = &'a Shipment>) -> Vec<Shipment> {
-    let mut joined: Vec<Shipment> = Vec::new();
-    for shipment in shipments {
-        match joined.iter_mut().find(|known| known.destination == shipment.destination) {
-            Some(known) => {
-                known.body.resource_spans.extend_from_slice(&shipment.body.resource_spans);
-                known.links.extend_from_slice(&shipment.links);
-            }
-            None => joined.push(shipment.clone()),
-        }
+impl PreparedRequest {
+    fn split(self) -> (Payload, Pending) {
+        let Self { payload, refusals, weight, _in_flight } = self;
+        (payload, Pending { refusals, spans: weight.spans, _in_flight })
     }
-    joined
+
+    fn into_pending(self) -> Pending {
+        self.split().1
+    }
 }
 
-/// Splits a request by destination; the spans of a destination keep their order.
+/// A request that is being written.
+struct Pending {
+    refusals: Vec<Refusal>,
+    spans: usize,
+    _in_flight: InFlight,
+}
+
+/// One shipment for each destination of several requests; none where that is not possible.
+fn join(items: &[PreparedRequest]) -> Option<Vec<Shipment>> {
+    if items.len() < 2 {
+        return None;
+    }
+    let mut joined: Vec<Shipment> = Vec::new();
+    for item in items {
+        for shipment in item.payload.shipments()? {
+            match joined.iter_mut().find(|known| known.destination == shipment.destination) {
+                Some(known) => {
+                    known.body.resource_spans.extend_from_slice(&shipment.body.resource_spans);
+                    known.links.extend_from_slice(&shipment.links);
+                }
+                None => joined.push(shipment.clone()),
+            }
+        }
+    }
+    Some(joined)
+}
+
+/// Splits a request by destination; the spans of a destination keep their order. A span without a
+/// destination has a trace id that is none.
 pub(super) fn split(
     body: &ExportTraceServiceRequest,
     experiments: &Experiments,
     metadata: &RequestMetadata,
-) -> Vec<Shipment> {
+) -> (Vec<Shipment>, Vec<Refusal>) {
     let mut shipments: IndexMap<i64, (Piece<'_>, Vec<RunLink>)> = IndexMap::new();
+    let mut homeless = 0;
     let experiment_of = |trace: Option<u128>| trace.and_then(|trace| experiments.get(&trace).copied());
     for place in pieces::places(body) {
-        if let Some(experiment_id) = experiment_of(trace_number(&place.span.trace_id)) {
-            shipments.entry(experiment_id).or_default().0.push(place);
+        match experiment_of(trace_number(&place.span.trace_id)) {
+            Some(experiment_id) => shipments.entry(experiment_id).or_default().0.push(place),
+            None => homeless += 1,
         }
     }
     for (trace, spans) in traces(body) {
@@ -170,5 +248,7 @@ pub(super) fn split(
         body: pieces::request(&piece),
         links,
     });
-    shipments.collect()
+    let reason = "a trace id has at most 16 bytes".to_owned();
+    let refusals = if homeless == 0 { Vec::new() } else { vec![Refusal { spans: homeless, reason }] };
+    (shipments.collect(), refusals)
 }

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::Semaphore;
 
 use super::batcher::{BatchSink, Weight};
 use super::connection::Connection;
-use super::ended_early;
+use super::mapper::Mapper;
 use super::report::Reporter;
 use super::route::Router;
-use crate::mapping::{MapContext, MapOptions, Mapped, TraceUpdate, map};
+use crate::mapping::TraceUpdate;
 use crate::otlp::Refusal;
 use crate::pipeline::{Delivered, Delivery, TraceRequest};
 use crate::store::StoreError;
@@ -27,13 +26,8 @@ pub(super) struct Database {
 /// Maps requests for the database.
 pub(super) struct Sql {
     pub(super) connection: Arc<Connection<Database>>,
-    pub(super) options: Arc<MapOptions>,
-    /// Mapping of large requests that may run at a time, away from the runtime's workers.
-    pub(super) large: Semaphore,
+    pub(super) mapper: Mapper,
 }
-
-/// Above this size, mapping would hold a worker of the runtime for milliseconds.
-const LARGE_BYTES: usize = 256 << 10;
 
 impl Sql {
     /// Routes and maps a request.
@@ -47,27 +41,10 @@ impl Sql {
         reporter: &Reporter,
     ) -> Result<MappedRequest, StoreError> {
         let in_flight = reporter.metrics.in_flight(request.metadata.bytes);
+        let weight = Weight::of(&request);
         let experiments = self.connection.get().await?.router.route(&request, &reporter.metrics).await?;
-        let context = MapContext {
-            json: request.metadata.json,
-            run_id: request.metadata.run_id.clone(),
-            experiments,
-            ..MapContext::default()
-        };
-        let weight = Weight { spans: request.span_count(), bytes: request.metadata.bytes };
-        let mapped = self.map(request, context).await?;
-        reporter.refused("mapping", mapped.refusals.iter().map(|refusal| refusal.spans).sum());
+        let mapped = self.mapper.map(request, experiments, reporter).await?;
         Ok(MappedRequest { updates: mapped.updates, refusals: mapped.refusals, weight, in_flight })
-    }
-
-    async fn map(&self, request: Arc<TraceRequest>, context: MapContext) -> Result<Mapped, StoreError> {
-        if request.metadata.bytes < LARGE_BYTES {
-            return Ok(map(&request.body, &context, &self.options));
-        }
-        let _permit = self.large.acquire().await;
-        let options = Arc::clone(&self.options);
-        let mapping = tokio::task::spawn_blocking(move || map(&request.body, &context, &options));
-        mapping.await.map_err(|error| ended_early(&error))
     }
 
     /// Closes the database.

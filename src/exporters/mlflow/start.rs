@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::batcher::{BatchLimits, Batcher, Weight};
 use super::config::{Compat, MlflowConfig};
 use super::connection::Connection;
+use super::mapper::Mapper;
 use super::report::Reporter;
 use super::rest::{Rest, RestSink, Server};
 use super::route::Router;
@@ -114,7 +113,17 @@ async fn server(
         Compat::Enriched => whole_batch(config),
     };
     let limits = BatchLimits { batch, waiting: WAITING, writers };
-    Ok(Backend::Rest(Rest { connection }, Batcher::start(Arc::new(sink), limits)))
+    // Which database the server has is not known; the one with limits has the stricter rules.
+    let mapper = mapper(config, mapping::Backend::Postgres)?;
+    Ok(Backend::Rest(Rest { connection, mapper }, Batcher::start(Arc::new(sink), limits)))
+}
+
+fn mapper(config: &MlflowConfig, backend: mapping::Backend) -> Result<Mapper, PricesError> {
+    let prices = match &config.prices {
+        Some(path) => Arc::new(PriceCatalogue::from_file(path)?),
+        None => PriceCatalogue::bundled(),
+    };
+    Ok(Mapper::new(MapOptions { backend, prices }))
 }
 
 fn whole_batch(config: &MlflowConfig) -> Weight {
@@ -128,10 +137,6 @@ async fn database(
     reporter: &Reporter,
     stop: &CancellationToken,
 ) -> Result<Backend, StartError> {
-    let prices = match &config.prices {
-        Some(path) => Arc::new(PriceCatalogue::from_file(path)?),
-        None => PriceCatalogue::bundled(),
-    };
     let backend = match uri {
         TrackingUri::Postgresql(_) => mapping::Backend::Postgres,
         _ => mapping::Backend::Sqlite,
@@ -146,11 +151,7 @@ async fn database(
         }) as BoxFuture<'static, _>
     };
     let connection = Connection::start(Box::new(connect), reporter.health.clone(), stop.clone()).await?;
-    let sql = Sql {
-        connection: Arc::clone(&connection),
-        options: Arc::new(MapOptions { backend, prices }),
-        large: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
-    };
+    let sql = Sql { connection: Arc::clone(&connection), mapper: mapper(config, backend)? };
     let sink = SqlSink { connection, reporter: reporter.clone() };
     let limits = BatchLimits { batch: whole_batch(config), waiting: WAITING, writers: 1 };
     Ok(Backend::Sql(sql, Batcher::start(Arc::new(sink), limits)))

@@ -85,7 +85,8 @@ impl RestStore {
     ) -> Result<Vec<Refusal>, StoreError> {
         updates.sort_by(|one, other| one.trace_id.cmp(&other.trace_id));
         let traces = updates.chunk_by(|one, other| one.trace_id == other.trace_id);
-        let writing = traces.map(|updates| self.write_trace(workspace, updates));
+        // Collected, because a closure inside a stream would keep the whole future from being `Send`.
+        let writing: Vec<_> = traces.map(|updates| self.write_trace(workspace, updates)).collect();
         let at_once = self.inner.options.max_concurrent_requests.max(1);
         let written: Vec<_> = stream::iter(writing).buffer_unordered(at_once).collect().await;
         let mut refusals = Vec::new();
