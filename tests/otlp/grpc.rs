@@ -177,6 +177,24 @@ async fn too_much_at_once_is_refused_with_a_hint() {
     waiting.await.unwrap().unwrap();
 }
 
+/// Scenario: the stop comes while a call is being delivered, on a connection that stays open.
+/// Guarantees: the call is answered, and serving ends although the client keeps its connection.
+#[tokio::test]
+async fn a_stop_waits_for_what_was_begun() {
+    let server = Server::start(config()).await;
+    let mut client = connect(&server).await;
+    assert_healthy(&server, &mut client).await;
+    let _idle = connect(&server).await;
+    server.hold();
+    let waiting = tokio::spawn(async move { call(&mut client, EXPORT, Request::new(good_body())).await });
+    server.reached(2).await;
+    server.shutdown.cancel();
+    assert!(!server.task.is_finished());
+    server.recorder.gate.add_permits(1);
+    waiting.await.unwrap().unwrap();
+    server.task.await.unwrap();
+}
+
 #[tokio::test]
 async fn a_client_of_http_is_told_that_this_is_grpc() {
     let server = Server::start(config()).await;
