@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::{addresses, say};
-use crate::config::Loaded;
+use super::{addresses, destination, say};
+use crate::config::{ComponentKind, Config, Loaded};
 
 /// What came of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +44,31 @@ impl Finding {
 pub(super) fn doctor(loaded: &Loaded) -> ExitCode {
     say(&Finding::good("configuration", "is valid").line());
     let mut failed = false;
-    for finding in addresses::check(&loaded.config) {
+    let mut findings = addresses::check(&loaded.config);
+    findings.extend(destinations(&loaded.config));
+    for finding in findings {
         failed |= matches!(finding.verdict, Verdict::Bad(_));
         say(&finding.line());
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Whether the exporters could write where they are told to.
+fn destinations(config: &Config) -> Vec<Finding> {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return vec![Finding::bad("exporters", format!("cannot start the runtime: {error}"))],
+    };
+    let mut findings = Vec::new();
+    for exporter in config.running(ComponentKind::Exporter) {
+        if exporter.id.kind() != "mlflow" {
+            continue;
+        }
+        let subject = format!("exporters.{}", exporter.id);
+        match exporter.settings() {
+            Ok(settings) => findings.extend(runtime.block_on(destination::check(&subject, &settings))),
+            Err(error) => findings.push(Finding::bad(subject, error.to_string())),
+        }
+    }
+    findings
 }

@@ -4,6 +4,7 @@ mod addresses;
 mod arguments;
 mod build;
 mod components;
+mod destination;
 mod doctor;
 mod lifecycle;
 mod run;

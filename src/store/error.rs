@@ -6,6 +6,11 @@ use std::time::Duration;
 /// A cause that is kept for the log.
 type Cause = Box<dyn StdError + Send + Sync>;
 
+/// The database holds no tables, and the caller did not allow to create them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the database is empty")]
+pub struct EmptyDatabase;
+
 /// Why a whole call to a store failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

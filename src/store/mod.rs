@@ -9,7 +9,7 @@ pub mod sql;
 mod error;
 mod experiments;
 
-pub use error::StoreError;
+pub use error::{EmptyDatabase, StoreError};
 pub use experiments::{
     BoxFuture, Experiment, ExperimentDirectory, ExperimentResolver, FallbackCause, ResolvedExperiment,
     ResolverOptions,

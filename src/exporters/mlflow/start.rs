@@ -77,23 +77,35 @@ impl MlflowExporter {
     }
 }
 
+impl MlflowConfig {
+    /// How to talk to an MLflow server: what is configured, and MLflow's own environment variables.
+    ///
+    /// # Errors
+    ///
+    /// A variable of MLflow has a value that cannot be used.
+    pub fn rest_options(&self) -> Result<RestOptions, RestError> {
+        let mut options = RestOptions {
+            auth: self.auth.clone(),
+            tls: self.tls.clone(),
+            headers: self.headers.clone(),
+            workspace: self.workspace.clone(),
+            timeout: self.timeout,
+            retry_on_failure: self.retry_on_failure,
+            compression: self.compression,
+            max_request_bytes: self.batch.max_bytes,
+            ..RestOptions::default()
+        };
+        fill_from_environment(&mut options, |name| std::env::var(name).ok())?;
+        Ok(options)
+    }
+}
+
 async fn server(
     config: &MlflowConfig,
     reporter: &Reporter,
     stop: &CancellationToken,
 ) -> Result<Backend, StartError> {
-    let mut options = RestOptions {
-        auth: config.auth.clone(),
-        tls: config.tls.clone(),
-        headers: config.headers.clone(),
-        workspace: config.workspace.clone(),
-        timeout: config.timeout,
-        retry_on_failure: config.retry_on_failure,
-        compression: config.compression,
-        max_request_bytes: config.batch.max_bytes,
-        ..RestOptions::default()
-    };
-    fill_from_environment(&mut options, |name| std::env::var(name).ok())?;
+    let options = config.rest_options()?;
     let writers = options.max_concurrent_requests;
     let store = RestStore::connect(config.tracking_uri.expose_secret(), options)?;
     let rule = config.experiment.clone();

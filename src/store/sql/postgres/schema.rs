@@ -4,9 +4,9 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, GenericClient};
 
 use super::error::store_error;
-use crate::store::StoreError;
 use crate::store::sql::revision::{Contents, SELECT_REVISION, must_create};
 use crate::store::sql::{DEFAULT_ARTIFACT_LOCATION, now_ms};
+use crate::store::{EmptyDatabase, StoreError};
 
 const SCHEMA: &str = include_str!("../schema/postgresql.sql");
 
@@ -30,7 +30,8 @@ pub(super) async fn prepare(client: &mut Client, create: bool, shown: &str) -> R
         if !create {
             return Err(StoreError::fatal(format!(
                 "{shown} is empty; create its tables with `mlflow db upgrade`"
-            )));
+            ))
+            .caused_by(EmptyDatabase));
         }
         transaction.batch_execute(SCHEMA).await.map_err(store_error)?;
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use super::error::store_error;
-use crate::store::StoreError;
 use crate::store::sql::revision::{Contents, SELECT_REVISION, must_create};
 use crate::store::sql::{DEFAULT_ARTIFACT_LOCATION, now_ms};
+use crate::store::{EmptyDatabase, StoreError};
 
 const SCHEMA: &str = include_str!("../schema/sqlite.sql");
 
@@ -60,7 +60,8 @@ impl Database {
         if empty && !create {
             return Err(StoreError::fatal(format!(
                 "{shown} is empty; create it with `mlflow db upgrade {shown}`"
-            )));
+            ))
+            .caused_by(EmptyDatabase));
         }
         let mode: String =
             connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(store_error)?;

@@ -1,0 +1,80 @@
+//! Every configuration that we hand out can be used: the built-in one, the files of `collector-config/`
+//! that are ours, and the YAML blocks of the README.
+#![cfg(all(feature = "gateway", feature = "sqlite", feature = "postgres"))]
+
+use std::path::Path;
+
+use opentelemetry_mlflow::config::{DEFAULT, Lookup, Sources, load};
+
+/// Texts in place of files; no variable is set, so that the defaults are tried.
+struct Texts<'a>(&'a [(&'a str, &'a str)]);
+
+impl Lookup for Texts<'_> {
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn file(&self, path: &str) -> std::io::Result<String> {
+        let text = self.0.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned());
+        text.ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+}
+
+/// Loads texts laid over each other; `None` if they can be used.
+fn problems(texts: &[(&str, &str)]) -> Option<String> {
+    let files = texts.iter().map(|(name, _)| (*name).into()).collect();
+    let sources = Sources { files, set: Vec::new() };
+    load(&sources, &Texts(texts)).err().map(|problems| problems.to_string())
+}
+
+#[test]
+fn the_built_in_configuration_can_be_used() {
+    assert_eq!(problems(&[("default", DEFAULT)]), None);
+}
+
+#[test]
+fn our_files_of_collector_config_can_be_used() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("collector-config");
+    let mut checked = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        // Those of the official Collector are checked by the official Collector.
+        if !name.ends_with(".yaml") || name.starts_with("otelcol") {
+            continue;
+        }
+        assert_eq!(problems(&[(name, &std::fs::read_to_string(&path).unwrap())]), None);
+        checked += 1;
+    }
+    assert!(checked > 0, "collector-config/ has no configuration of ours");
+}
+
+#[test]
+fn the_yaml_blocks_of_the_readme_can_be_used() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    for (index, block) in yaml_blocks(&readme).into_iter().enumerate() {
+        // A block without a service is a part to put into the built-in configuration.
+        let texts = [("default", DEFAULT), ("README.md", block)];
+        let whole = block.lines().any(|line| line.starts_with("service:"));
+        let texts = if whole { &texts[1..] } else { &texts[..] };
+        assert_eq!(problems(texts), None, "YAML block {} of the README", index + 1);
+    }
+}
+
+/// What stands between "```yaml" and "```". A block for another program says so: "```yaml otelcol".
+fn yaml_blocks(text: &str) -> Vec<&str> {
+    let mut blocks = Vec::new();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once("\n```yaml\n") {
+        let Some((block, after)) = after.split_once("```") else { break };
+        blocks.push(block);
+        rest = after;
+    }
+    blocks
+}
+
+#[test]
+fn yaml_blocks_are_found_and_those_of_other_programs_are_not() {
+    let text = "x\n```yaml\na: 1\n```\ny\n```yaml otelcol\nb: 2\n```\n```yaml\nc: 3\n```\n";
+    assert_eq!(yaml_blocks(text), ["a: 1\n", "c: 3\n"]);
+}
