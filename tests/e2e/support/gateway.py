@@ -95,9 +95,9 @@ def query(uri: str, sql: str, parameters=()) -> list:
             return connection.execute(sql, parameters).fetchall()
         finally:
             connection.close()
-    import psycopg2
+    import psycopg
 
-    connection = psycopg2.connect(uri)
+    connection = psycopg.connect(uri)
     try:
         with connection.cursor() as cursor:
             cursor.execute(sql.replace("?", "%s"), parameters)

@@ -61,18 +61,18 @@ class Postgres:
         self.process.wait_for(self._accepts, "answer to a login")
 
     def _accepts(self) -> bool:
-        import psycopg2
+        import psycopg
 
         try:
             self.connect("postgres").close()
             return True
-        except psycopg2.OperationalError:
+        except psycopg.OperationalError:
             return False
 
     def connect(self, database: str):
-        import psycopg2
+        import psycopg
 
-        return psycopg2.connect(host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, dbname=database)
+        return psycopg.connect(host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, dbname=database)
 
     def database(self) -> str:
         """Creates an empty database and gives its tracking URI."""
