@@ -1,5 +1,14 @@
 //! Every configuration that we hand out can be used: the built-in one, the files of `collector-config/`
 //! that are ours, and the YAML blocks of the README.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it compared"
+)]
 #![cfg(all(feature = "gateway", feature = "sqlite", feature = "postgres"))]
 
 use std::path::Path;

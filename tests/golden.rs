@@ -1,6 +1,15 @@
 //! Strict mapping against golden cases: requests, and the rows that MLflow 3.17.2 made of them.
 //!
 //! No database is involved: the rows are compared where the mapping hands them to a store.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it compared"
+)]
 #![cfg(feature = "gateway")]
 
 use std::collections::BTreeMap;
