@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from mlflow import MlflowClient
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from support.gateway import ROOT, query
+from support.gateway import ROOT, stored
 from support.mlflow_server import migrate
 from support.otlp import answer, ids
 from support.process import http
@@ -59,10 +59,11 @@ def test_strict_mode_writes_the_rows_of_mlflow(kind, made_by, corpus_gateway):
     assert "raw text differs (same JSON): 0 in 0 cases" in checked
 
 
-def all_requests():
+def all_requests(kind: str):
     for file in sorted(glob.glob(str(CORPUS / "*" / "case.json"))):
         case = Path(file).parent
-        expected = json.loads((case / "expected.json").read_text())
+        own = case / f"expected.{kind}.json"
+        expected = json.loads((own if own.exists() else case / "expected.json").read_text())
         for request, response in zip(json.loads(Path(file).read_text())["requests"], expected["responses"], strict=True):
             if request["path"] == "/v1/traces":
                 yield case, request, response
@@ -76,7 +77,7 @@ def test_what_mlflow_refuses_costs_no_good_span(kind, compat, empty_database, ga
     client = MlflowClient(tracking_uri=uri)
     numbers = {"$EXP": client.create_experiment("golden-public"), "$ALT": client.create_experiment("golden-public-alt")}
     refused_by_mlflow, wrong = 0, []
-    for case, request, response in all_requests():
+    for case, request, response in all_requests(kind):
         body = (case / request["file"]).read_bytes()
         if request.get("substitute"):
             body = body.replace(b"$EXP", numbers["$EXP"].encode())
@@ -108,8 +109,7 @@ def check_stored(name: str, uri: str, body: bytes, headers: dict, said: bytes) -
     if rejected and not reason:
         return [f"{name}: {rejected} spans refused without a reason"]
     sent = ids(request)
-    stored = {pair for pair in sent if query(uri, "SELECT 1 FROM spans WHERE trace_id = ? AND span_id = ?", pair)}
-    missing = len(sent) - len(stored)
+    missing = len(sent) - stored(uri, request)
     return [f"{name}: {missing} spans missing, {rejected} refused ({reason})"] if missing > rejected else []
 
 

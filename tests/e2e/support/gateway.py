@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from .otlp import ids
 from .process import Process, answers, free_port, http
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -104,3 +105,9 @@ def query(uri: str, sql: str, parameters=()) -> list:
             return cursor.fetchall()
     finally:
         connection.close()
+
+
+def stored(uri: str, *requests) -> int:
+    """How many spans of the requests are in the database."""
+    sent = set().union(*(ids(request) for request in requests))
+    return len(sent & {tuple(row) for row in query(uri, "SELECT trace_id, span_id FROM spans")})
