@@ -1,5 +1,8 @@
 //! One export request inside the pipeline.
 
+use bytes::Bytes;
+use prost::Message;
+
 use crate::otlp::model::ExportTraceServiceRequest;
 
 /// A validated export request, shared by all exporters of a pipeline.
@@ -7,11 +10,19 @@ use crate::otlp::model::ExportTraceServiceRequest;
 pub struct TraceRequest {
     /// The spans.
     pub body: ExportTraceServiceRequest,
+    /// The same as it came in, where it came as protobuf and every span is in `body`: what is sent
+    /// on is what was received, fields that this program does not know included.
+    pub encoded: Option<Bytes>,
     /// What the sender said beside the spans.
     pub metadata: RequestMetadata,
 }
 
 impl TraceRequest {
+    /// The request as OTLP protobuf.
+    pub fn to_protobuf(&self) -> Bytes {
+        self.encoded.clone().unwrap_or_else(|| self.body.encode_to_vec().into())
+    }
+
     /// The number of spans in the request.
     pub fn span_count(&self) -> usize {
         let scopes = self.body.resource_spans.iter().flat_map(|resource| &resource.scope_spans);

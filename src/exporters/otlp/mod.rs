@@ -16,7 +16,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use prost::Message as _;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -187,7 +186,7 @@ impl<T: Transport> Deliver for Sender<T> {
 
 impl<T: Transport> Sender<T> {
     async fn send_until_settled(&self, request: &TraceRequest, stop: &CancellationToken) -> Delivery {
-        let body = Bytes::from(request.body.encode_to_vec());
+        let body = request.to_protobuf();
         let mut backoff = Backoff::new(self.retry);
         loop {
             let started = Instant::now();

@@ -46,14 +46,16 @@ impl Intake {
         reservation: Reservation,
     ) -> Result<Vec<Refusal>, Failure> {
         metadata.json = body.encoding == Encoding::Json;
-        let (decoded, size, _reservation) = self.decode(body, reservation).await?;
-        metadata.bytes = size;
-        let _in_flight = self.metrics.in_flight(size);
+        let (decoded, bytes, _reservation) = self.decode(body, reservation).await?;
+        metadata.bytes = bytes.len();
+        let _in_flight = self.metrics.in_flight(bytes.len());
         let (accepted, mut refused) = (decoded.accepted_spans(), decoded.refused_spans());
         let total = accepted + refused;
         let mut refusals = decoded.refusals;
         if accepted > 0 {
-            let request = Arc::new(TraceRequest { body: decoded.request, metadata });
+            let is_whole = !metadata.json && refusals.is_empty();
+            let encoded = is_whole.then_some(bytes);
+            let request = Arc::new(TraceRequest { body: decoded.request, encoded, metadata });
             match self.pipeline.deliver(request).await {
                 Ok(delivered) => {
                     refused += delivered.refused_spans();
@@ -80,20 +82,20 @@ impl Intake {
         &self,
         body: RawBody,
         mut reservation: Reservation,
-    ) -> Result<(Decoded, usize, Reservation), Failure> {
+    ) -> Result<(Decoded, Bytes, Reservation), Failure> {
         if body.compression == Compression::Identity && body.bytes.len() <= INLINE_BYTES {
-            let (decoded, size) = decode_body(body, &mut reservation)?;
-            return Ok((decoded, size, reservation));
+            let (decoded, bytes) = decode_body(body, &mut reservation)?;
+            return Ok((decoded, bytes, reservation));
         }
         let _turn = self.admission.decoders().acquire().await;
         let task = tokio::task::spawn_blocking(move || {
-            decode_body(body, &mut reservation).map(|(decoded, size)| (decoded, size, reservation))
+            decode_body(body, &mut reservation).map(|(decoded, bytes)| (decoded, bytes, reservation))
         });
         task.await.map_err(|error| Failure::Internal(format!("decoding failed: {error}")))?
     }
 }
 
-fn decode_body(body: RawBody, reservation: &mut Reservation) -> Result<(Decoded, usize), Failure> {
+fn decode_body(body: RawBody, reservation: &mut Reservation) -> Result<(Decoded, Bytes), Failure> {
     let bytes = decompress(body.bytes, body.compression, body.limit, reservation)?;
-    Ok((decode(&bytes, body.encoding)?, bytes.len()))
+    Ok((decode(&bytes, body.encoding)?, bytes))
 }
