@@ -17,7 +17,8 @@ pub(super) fn list() -> String {
         let what = if kind == ComponentKind::Extension { "extension" } else { "traces" };
         for component in components {
             let _ = writeln!(text, "  - name: {}", component.name);
-            let _ = writeln!(text, "    description: {}", component.description);
+            // In quotes: a colon would make it a map.
+            let _ = writeln!(text, "    description: {:?}", component.description);
             let _ = writeln!(text, "    stability:\n      {what}: {}", component.stability.as_str());
         }
     }

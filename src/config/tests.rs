@@ -226,6 +226,21 @@ fn a_component_judges_its_own_settings() {
 }
 
 #[test]
+fn a_key_that_does_not_fit_hides_no_other_problem() {
+    assert_eq!(
+        said(&with_exporter("uri: nowhere, mdoe: strict, timeout: soon, from: [1, good]")),
+        "c.yaml:3:26: exporters.sender.mdoe: unknown key `mdoe`; did you mean `mode`?\n\
+         c.yaml:3:49: exporters.sender.timeout: `soon` is not a duration\n\
+         c.yaml:3:62: exporters.sender.from[0]: expected text, got a number; put it in quotes to make it text"
+    );
+    assert_eq!(
+        said(&with_exporter("uri: nowhere, mdoe: strict")),
+        "c.yaml:3:17: exporters.sender.uri: `nowhere` is not a URI\n\
+         c.yaml:3:26: exporters.sender.mdoe: unknown key `mdoe`; did you mean `mode`?"
+    );
+}
+
+#[test]
 fn a_far_key_gets_the_choice() {
     let text = with_exporter("uri: a://b, sending_queue: {}");
     assert_eq!(

@@ -25,7 +25,7 @@ pub(super) enum Data {
     String(String),
     List(Vec<Node>),
     Map(Vec<Entry>),
-    /// A reference that failed; the problem is reported already.
+    /// A value with a problem that is reported already.
     Unknown,
 }
 
@@ -90,11 +90,14 @@ impl Node {
             Data::Bool(value) => Value::Bool(*value),
             Data::Number(value) => Value::Number(value.clone()),
             Data::String(value) => Value::String(value.clone()),
-            Data::List(items) => Value::Array(items.iter().map(Self::to_json).collect()),
+            Data::List(items) => {
+                let known = items.iter().filter(|item| !matches!(item.data, Data::Unknown));
+                Value::Array(known.map(Self::to_json).collect())
+            }
             Data::Map(entries) => Value::Object(
                 entries
                     .iter()
-                    .filter(|entry| !matches!(entry.value.data, Data::Null))
+                    .filter(|entry| !matches!(entry.value.data, Data::Null | Data::Unknown))
                     .map(|entry| (entry.key.clone(), entry.value.to_json()))
                     .collect::<Map<_, _>>(),
             ),

@@ -44,7 +44,8 @@ impl<'a> Checker<'a> {
         }
         fit(node, &types);
         if !types.iter().any(|kind| is_of_type(&node.data, kind)) {
-            return self.complain(node, path, wrong_type(node, &types));
+            let message = wrong_type(node, &types);
+            return self.complain(node, path, message);
         }
         match &mut node.data {
             Data::Map(entries) => {
@@ -84,6 +85,7 @@ impl<'a> Checker<'a> {
                     let hint = suggest::hint(&entry.key, known);
                     let message = format!("unknown key `{}`{hint}", entry.key);
                     self.problems.push(Problem::error(here.to_string(), Some(entry.at.clone()), message));
+                    entry.value.data = Data::Unknown;
                 }
                 None => {
                     if let Some(additional) = schema.get("additionalProperties") {
@@ -132,11 +134,15 @@ impl<'a> Checker<'a> {
         }
         let meant = failures.into_iter().filter(|(branch, _)| self.is_of_branch_type(node, branch));
         match meant.min_by_key(|(_, problems)| problems.len()) {
-            Some((_, problems)) => self.problems.extend(problems),
+            Some((_, problems)) => {
+                self.problems.extend(problems);
+                node.data = Data::Unknown;
+            }
             None => {
                 let types: Vec<&str> =
                     branches.iter().flat_map(|branch| types(self.resolve(branch))).collect();
-                self.complain(node, path, wrong_type(node, &types));
+                let message = wrong_type(node, &types);
+                self.complain(node, path, message);
             }
         }
     }
@@ -170,7 +176,7 @@ impl<'a> Checker<'a> {
         self.complain(node, path, message);
     }
 
-    fn range(&mut self, node: &Node, schema: &Value, path: &Path) {
+    fn range(&mut self, node: &mut Node, schema: &Value, path: &Path) {
         let Data::Number(number) = &node.data else { return };
         let Some(number) = number.as_f64() else { return };
         let (format_minimum, format_maximum) = match schema.get("format").and_then(Value::as_str) {
@@ -191,8 +197,10 @@ impl<'a> Checker<'a> {
         self.complain(node, path, message);
     }
 
-    fn complain(&mut self, node: &Node, path: &Path, message: String) {
+    /// Notes a problem. The value counts as not given from here on, so that the rest can be judged.
+    fn complain(&mut self, node: &mut Node, path: &Path, message: String) {
         self.problems.push(Problem::error(path.to_string(), Some(node.at.clone()), message));
+        node.data = Data::Unknown;
     }
 
     /// Follows `$ref`; a reference to nothing allows everything.
