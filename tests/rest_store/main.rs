@@ -33,7 +33,7 @@ async fn connect(server: &MlflowServer) -> RestStore {
     let retry_on_failure = RetryConfig {
         initial_interval: Duration::from_millis(200),
         max_interval: Duration::from_secs(1),
-        max_elapsed_time: Duration::from_secs(90),
+        max_elapsed_time: Duration::from_secs(300),
     };
     let store =
         RestStore::connect(&server.uri, RestOptions { retry_on_failure, ..RestOptions::default() }).unwrap();
@@ -78,7 +78,7 @@ async fn check(server: &MlflowServer, environment: &std::path::Path) {
     for round in 0..2 {
         match info.protocol {
             Protocol::Otlp => write_otlp(&store, experiment, &run_id).await,
-            _ => write_mapped(&store, experiment, &run_id).await,
+            protocol => write_mapped(&store, protocol, experiment, &run_id).await,
         }
         let read = server.python(&[READ, &server.uri, &experiment.to_string()]);
         assert_traces(&read, &run_id, round);
@@ -109,7 +109,8 @@ async fn write_otlp(store: &RestStore, experiment: i64, run_id: &str) {
     let links = [RunLink { trace_id: mlflow_id(1), run_id: run_id.to_owned() }];
     let first = spans(1);
     assert_eq!(store.send(&destination, &otlp(&first[1..]), &[]).await.unwrap(), []);
-    let bad = Span { trace_id: vec![9; 16], span_id: Vec::new(), name: "bad".into(), ..Span::default() };
+    // Every version fails on an id that is too long.
+    let bad = Span { trace_id: vec![9; 16], span_id: vec![9; 9], name: "bad".into(), ..Span::default() };
     let mut rest = vec![first[0].clone(), bad];
     rest.extend(spans(2));
     let refusals = store.send(&destination, &otlp(&rest), &links).await.unwrap();
@@ -117,12 +118,17 @@ async fn write_otlp(store: &RestStore, experiment: i64, run_id: &str) {
     assert!(refusals[0].reason.contains("\"bad\""), "{refusals:?}");
 }
 
-async fn write_mapped(store: &RestStore, experiment: i64, run_id: &str) {
+/// The first trace in two requests. Before MLflow 3.2 a trace keeps the start that it began with,
+/// so its root cannot come last.
+async fn write_mapped(store: &RestStore, protocol: Protocol, experiment: i64, run_id: &str) {
     let runs = [run_id.to_owned()];
-    let first = spans(1);
-    let late = update(1, experiment, &first[1..], &[]);
-    assert_eq!(store.write(None, vec![late]).await.unwrap(), []);
-    let both = vec![update(1, experiment, &first[..1], &runs), update(2, experiment, &spans(2), &[])];
+    let spans_of_first = spans(1);
+    let (early, late) = match protocol {
+        Protocol::TracesV2 => (&spans_of_first[..2], &spans_of_first[2..]),
+        _ => (&spans_of_first[1..], &spans_of_first[..1]),
+    };
+    assert_eq!(store.write(None, vec![update(1, experiment, early, &[])]).await.unwrap(), []);
+    let both = vec![update(1, experiment, late, &runs), update(2, experiment, &spans(2), &[])];
     assert_eq!(store.write(None, both).await.unwrap(), []);
 }
 
@@ -139,15 +145,20 @@ fn assert_traces(read: &Value, run_id: &str, round: usize) {
         let (chat, root, tool) = (&spans[0], &spans[1], &spans[2]);
         assert_eq!((&chat["parent"], &tool["parent"]), (&json!("root"), &json!("chat")), "{trace:#}");
         assert_eq!(root["parent"], Value::Null);
-        assert_eq!(root["inputs"], json!({"question": "wie geht's, Käthe?"}), "{trace:#}");
-        assert_eq!(root["outputs"], json!("gut"), "{trace:#}");
+        assert_eq!(plain(&root["inputs"]), json!({"question": "wie geht's, Käthe?"}), "{trace:#}");
+        assert_eq!(plain(&root["outputs"]), json!("gut"), "{trace:#}");
         assert_eq!((&root["status"], &root["message"]), (&json!("ERROR"), &json!("broken")), "{trace:#}");
-        assert_eq!(chat["type"], "CHAT_MODEL", "{trace:#}");
+        assert_eq!(plain(&chat["type"]), "CHAT_MODEL", "{trace:#}");
         assert_eq!(chat["events"], json!(["first token"]), "{trace:#}");
         let start = START as i64 + seed * 1_000_000;
         assert_eq!((&chat["start"], &chat["end"]), (&json!(start + 1_000_000), &json!(start + 80_000_000)));
     }
     assert_eq!(read["linked"], json!({run_id: [traces[0]["id"]]}), "{read:#}");
+}
+
+/// MLflow 3.6 leaves the JSON text of an OTLP attribute as it came.
+fn plain(value: &Value) -> Value {
+    value.as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| value.clone())
 }
 
 fn mlflow_id(trace: u8) -> String {

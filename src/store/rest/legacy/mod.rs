@@ -55,6 +55,8 @@ struct FoundTrace {
     has_user: bool,
     /// Where its artifacts live.
     location: Option<String>,
+    metadata: trace_info::Texts,
+    tags: trace_info::Texts,
 }
 
 impl FoundTrace {

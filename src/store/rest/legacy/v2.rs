@@ -49,7 +49,8 @@ impl FoundInfo {
     fn into_trace(self, update: &TraceUpdate) -> FoundTrace {
         let texts =
             |pairs: Vec<Pair>| pairs.into_iter().map(|pair| (pair.key, pair.value)).collect::<Texts>();
-        let found = FoundTexts::new(&texts(self.request_metadata), &texts(self.tags));
+        let (metadata, tags) = (texts(self.request_metadata), texts(self.tags));
+        let found = FoundTexts::new(&metadata, &tags);
         let record = TraceRecord {
             trace_id: update.trace_id.clone(),
             experiment_id: update.experiment_id,
@@ -64,7 +65,14 @@ impl FoundInfo {
             tokens: found.tokens,
             cost: found.cost,
         };
-        FoundTrace { id: self.request_id, record, has_user: found.has_user, location: found.location }
+        FoundTrace {
+            id: self.request_id,
+            record,
+            has_user: found.has_user,
+            location: found.location,
+            metadata,
+            tags,
+        }
     }
 }
 

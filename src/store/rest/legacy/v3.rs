@@ -10,6 +10,7 @@ use super::{FoundTrace, refused, v2};
 use crate::mapping::{TraceUpdate, TraceWrite, merge};
 use crate::mlflow::records::{TraceRecord, TraceState};
 use crate::otlp::Refusal;
+use crate::semconv::mlflow::ARTIFACT_LOCATION;
 use crate::store::rest::{RestError, RestStore, dates};
 
 #[derive(Deserialize)]
@@ -53,7 +54,14 @@ impl FoundInfo {
             tokens: texts.tokens,
             cost: texts.cost,
         };
-        FoundTrace { id: self.trace_id, record, has_user: texts.has_user, location: texts.location }
+        FoundTrace {
+            id: self.trace_id,
+            record,
+            has_user: texts.has_user,
+            location: texts.location,
+            metadata: self.trace_metadata,
+            tags: self.tags,
+        }
     }
 }
 
@@ -71,12 +79,14 @@ impl RestStore {
             Some(location) => self.download_spans(workspace, location).await?,
             None => Spans::default(),
         };
+        let known =
+            found.as_ref().map(|found| (found.metadata.clone(), found.tags.clone())).unwrap_or_default();
         let write = match merge(found.map(|found| found.into_stored(&spans)), updates) {
             Ok(write) => write,
             Err(refusal) => return Ok(vec![refusal]),
         };
         spans.put_v3(&write.spans);
-        let started = match self.start_v3(workspace, &write, &spans).await {
+        let started = match self.start_v3(workspace, &write, &spans, known).await {
             // Before 3.4 a trace cannot be started again, but ended again.
             Err(RestError::Refused { .. } | RestError::Internal { .. }) if exists => {
                 let ended = v2::Ended::new(&write, &spans, "3");
@@ -112,13 +122,21 @@ impl RestStore {
         }
     }
 
+    /// Starts a trace, or starts it again: then MLflow fails if a key that the trace has is left
+    /// out, so the `known` metadata and tags are sent with the new ones.
     async fn start_v3(
         &self,
         workspace: Option<&str>,
         write: &TraceWrite<'_>,
         spans: &Spans,
+        known: (Texts, Texts),
     ) -> Result<FoundTrace, RestError> {
         let record = &write.record;
+        let (mut all_metadata, mut all_tags) = known;
+        all_metadata.extend(metadata(write, spans, "3"));
+        all_tags.extend(tags(write));
+        // The server adds this one itself, and must not find it twice.
+        all_tags.remove(ARTIFACT_LOCATION);
         let mut info = json!({
             "trace_id": record.trace_id,
             "trace_location": {
@@ -127,8 +145,8 @@ impl RestStore {
             },
             "request_time": dates::to_rfc3339(record.timestamp_ms),
             "state": record.state.as_str(),
-            "trace_metadata": metadata(write, spans, "3"),
-            "tags": tags(write),
+            "trace_metadata": all_metadata,
+            "tags": all_tags,
         });
         let optional = [
             ("request_preview", record.request_preview.clone()),
