@@ -17,7 +17,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use opentelemetry_mlflow::mapping::prices::PriceCatalogue;
-use opentelemetry_mlflow::mapping::{Backend, MapContext, MapOptions, Mapped, TraceUpdate, map};
+use opentelemetry_mlflow::mapping::{Backend, MapContext, MapOptions, Mapped, Repairs, TraceUpdate, map};
 use opentelemetry_mlflow::otlp::{Decoded, Encoding, decode};
 use serde_json::Value;
 
@@ -202,7 +202,7 @@ impl Case {
 }
 
 fn options(backend: Backend) -> MapOptions {
-    MapOptions { backend, prices: PriceCatalogue::bundled() }
+    MapOptions { backend, prices: PriceCatalogue::bundled(), repairs: Repairs::NONE }
 }
 
 impl Request {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::prices::PriceCatalogue;
+use super::repairs::Repairs;
 
 /// What mapping depends on beside the request.
 #[derive(Clone, Debug)]
@@ -11,6 +12,8 @@ pub struct MapOptions {
     pub backend: Backend,
     /// Prices for spans that come without a cost.
     pub prices: Arc<PriceCatalogue>,
+    /// What to do better than MLflow.
+    pub repairs: Repairs,
 }
 
 /// The kind of database behind MLflow.

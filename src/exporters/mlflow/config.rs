@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use crate::mapping::Repairs;
 use crate::mapping::routing::ExperimentConfig;
 use crate::mlflow::tracking_uri::TrackingUri;
 use crate::store::rest::{AuthConfig, Compression, RetryConfig, TlsConfig};
@@ -22,6 +23,8 @@ pub struct MlflowConfig {
     pub tracking_uri: SecretString,
     /// Whether to repair what MLflow leaves blank or gets wrong.
     pub compat: Compat,
+    /// The repairs of `compat: enriched`, one switch each.
+    pub repairs: Repairs,
     /// Which experiment a trace belongs to.
     pub experiment: ExperimentConfig,
     /// File with model prices, instead of the built-in ones.
@@ -54,6 +57,7 @@ impl Default for MlflowConfig {
         Self {
             tracking_uri: SecretString::from("sqlite:///mlflow.db"),
             compat: Compat::default(),
+            repairs: Repairs::default(),
             experiment: ExperimentConfig::default(),
             prices: None,
             auth: AuthConfig::default(),

@@ -135,7 +135,11 @@ fn mapper(config: &MlflowConfig, backend: mapping::Backend) -> Result<Mapper, Pr
         Some(path) => Arc::new(PriceCatalogue::from_file(path)?),
         None => PriceCatalogue::bundled(),
     };
-    Ok(Mapper::new(MapOptions { backend, prices }))
+    let repairs = match config.compat {
+        Compat::Strict => Repairs::NONE,
+        Compat::Enriched => config.repairs,
+    };
+    Ok(Mapper::new(MapOptions { backend, prices, repairs }))
 }
 
 fn whole_batch(config: &MlflowConfig) -> Weight {
