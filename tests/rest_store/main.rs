@@ -3,6 +3,14 @@
 //! `OTEL_MLFLOW_TEST_MLFLOW` lists Python environments with MLflow in them, separated by `:`.
 //! `scripts/test-rest-store` makes them and runs this.
 #![cfg(feature = "gateway")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says which server it talked to"
+)]
 
 mod server;
 
