@@ -16,9 +16,8 @@ use super::route::Router;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use super::sql::{Database, Sql, SqlSink};
 use super::{Backend, MlflowExporter};
-use crate::mapping::prices::PricesError;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-use crate::mapping::{self, MapOptions, prices::PriceCatalogue};
+use crate::mapping::prices::{PriceCatalogue, PricesError};
+use crate::mapping::{self, MapOptions, Repairs};
 use crate::mlflow::tracking_uri::{TrackingUri, TrackingUriError};
 use crate::pipeline::ComponentId;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
