@@ -104,7 +104,7 @@ def test_fan_out_runs(workspace):
         process, ports = start("gateway-fan-out.yaml", folder, env)
         send(ports, "shop")
         for where in (folder, backend_folder):
-            assert len(traces_of(MlflowClient(tracking_uri=f"sqlite:///{where}/mlflow.db"), "Default")) == 1
+            assert len(traces_of(MlflowClient(tracking_uri=f"sqlite:///{where}/mlflow.db"), "shop")) == 1
     finally:
         if process:
             process.stop()
@@ -124,7 +124,7 @@ def test_without_a_configuration_it_writes_to_the_current_directory(workspace):
         process.wait_for(lambda: answers(f"http://127.0.0.1:{ports.admin}/readyz"), "answer to /readyz")
         assert listens(ports.grpc)
         send(ports, "shop")
-        assert len(traces_of(MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db"), "Default")) == 1
+        assert len(traces_of(MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db"), "shop")) == 1
         assert "mlflow ui" in process.output() and str(ports.http) in process.output()
         assert process.terminate() == 0
     finally:

@@ -51,8 +51,7 @@ def check_calls(server: MlflowServer, trace_id: str):
         return json.loads(answer)
 
     experiments = call("2.0/mlflow/experiments/search", {"max_results": 25, "view_type": "ACTIVE_ONLY"})["experiments"]
-    assert [one["name"] for one in experiments] == ["Default"]
-    experiment = experiments[0]["experiment_id"]
+    [experiment] = [one["experiment_id"] for one in experiments if one["name"] == "e2e"]
     place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
     listed = call("3.0/mlflow/traces/search", {"locations": [place], "max_results": 50, "order_by": ["timestamp_ms DESC"]})["traces"]
     assert [one["trace_id"] for one in listed] == [trace_id]
