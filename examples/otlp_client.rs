@@ -11,6 +11,7 @@
 #![allow(clippy::print_stdout, reason = "an example tells its user what it did")]
 
 use std::error::Error;
+use std::time::Duration;
 
 use opentelemetry::trace::{Span, SpanKind, Status, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue};
@@ -42,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     context.span().end();
 
     // The blocking HTTP client of the exporter may not be waited for on a thread of the runtime.
-    tokio::task::spawn_blocking(move || provider.shutdown()).await??;
+    tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(Duration::from_secs(30))).await??;
     println!("sent tr-{trace_id}");
     Ok(())
 }
