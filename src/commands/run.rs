@@ -16,12 +16,18 @@ use crate::telemetry::{Telemetry, init_logs};
 /// Below the 30 seconds that Kubernetes gives a container to stop.
 const DRAIN_LIMIT: Duration = Duration::from_secs(25);
 
+/// Threads for work that would hold up the others; DNS and files need some beside decoding and mapping.
+const BLOCKING_THREADS: usize = 8;
+
 /// Runs until a signal.
 pub(super) fn run(config: &Config) -> ExitCode {
     if let Err(error) = init_logs(&config.service.telemetry.logs) {
         complain(&format!("cannot start the logs: {error}"));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // Large bodies are decoded and mapped on blocking threads, as many at a time as there are cores; each
+    // thread keeps memory of its own, so that hundreds would only hold more of it.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build();
     let outcome = runtime
         .map_err(|source| RunError::System { what: "cannot start the runtime", source })
         .and_then(|runtime| runtime.block_on(serve(config)));

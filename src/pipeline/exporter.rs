@@ -43,6 +43,8 @@ impl Pipeline {
             exporter.export(Arc::clone(&request), ack).await;
             waiting.push(delivery);
         }
+        // The exporters have taken what they need: what waits for a write must not be held twice.
+        drop(request);
         let mut joined = Ok(Delivered::default());
         for delivery in waiting {
             joined = join(joined, delivery.await);
