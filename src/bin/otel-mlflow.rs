@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Returns memory to the system sooner and costs less per allocation than the system's allocator.
+/// Costs less per allocation than the system's allocator. Without huge pages: they more than doubled the resident
+/// memory of an idle process.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

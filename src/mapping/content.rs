@@ -56,6 +56,8 @@ pub(super) fn write_content(
     write_attributes(&mut out, attributes)?;
     write_links(&mut out, &span.links, json_request);
     out.push('}');
+    // Thousands of them wait for one transaction, and room that is not used counts, too.
+    out.shrink_to_fit();
     Ok(out)
 }
 
