@@ -168,7 +168,9 @@ async fn database(
     let connection = Connection::start(Box::new(connect), reporter.health.clone(), stop.clone()).await?;
     let sql = Sql { connection: Arc::clone(&connection), mapper: mapper(config, backend)? };
     let sink = SqlSink { connection, reporter: reporter.clone() };
-    let limits = BatchLimits { batch: whole_batch(config), waiting: WAITING, writers: 1 };
+    // SQLite has one writer at a time; a second transaction keeps the other core of a PostgreSQL server busy.
+    let writers = if matches!(uri, TrackingUri::Postgresql(_)) { 2 } else { 1 };
+    let limits = BatchLimits { batch: whole_batch(config), waiting: WAITING, writers };
     Ok(Backend::Sql(sql, Batcher::start(Arc::new(sink), limits)))
 }
 
