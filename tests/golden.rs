@@ -1,6 +1,7 @@
 //! Strict mapping against golden cases: requests, and the rows that MLflow 3.17.2 made of them.
 //!
 //! No database is involved: the rows are compared where the mapping hands them to a store.
+//! `GOLDEN_CASES=FOLDER cargo test --test golden` runs other cases of the same form.
 
 #![allow(
     clippy::unwrap_used,
@@ -111,7 +112,8 @@ struct Request {
 }
 
 fn cases() -> Vec<Case> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let bundled = || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let root = std::env::var_os("GOLDEN_CASES").map_or_else(bundled, PathBuf::from);
     let folders = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
     let mut folders: Vec<PathBuf> = folders.filter(|path| path.is_dir()).collect();
     folders.sort();

@@ -17,7 +17,7 @@ pub(super) const DIALECT: Dialect = Dialect {
 };
 
 const TYPES: TypeRule = TypeRule::Attribute(
-    &[OPERATION_NAME],
+    OPERATION_NAME,
     &[("llm_call", "LLM"), ("tool_call", "TOOL"), ("agent_call", "AGENT")],
 );
 

@@ -4,7 +4,7 @@ use super::{ContentRule, Dialect, Source, TypeRule, UsageRule};
 use crate::semconv::gen_ai::*;
 
 pub(super) const DIALECT: Dialect = Dialect {
-    span_type: TypeRule::Attribute(&[OPERATION_NAME], OPERATION_TYPES),
+    span_type: TypeRule::Attribute(OPERATION_NAME, OPERATION_TYPES),
     inputs: ContentRule::First(INPUTS),
     outputs: ContentRule::First(OUTPUTS),
     usage: USAGE,

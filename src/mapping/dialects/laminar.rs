@@ -6,7 +6,7 @@ use crate::semconv::laminar::*;
 
 pub(super) const DIALECT: Dialect = Dialect {
     span_type: TypeRule::Attribute(
-        &[SPAN_TYPE],
+        SPAN_TYPE,
         &[
             ("LLM", "LLM"),
             ("TOOL", "TOOL"),

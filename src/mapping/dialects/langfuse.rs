@@ -5,7 +5,7 @@ use crate::semconv::langfuse::*;
 
 pub(super) const DIALECT: Dialect = Dialect {
     span_type: TypeRule::Attribute(
-        &[OBSERVATION_TYPE],
+        OBSERVATION_TYPE,
         &[
             ("generation", "LLM"),
             ("embedding", "EMBEDDING"),

@@ -5,7 +5,7 @@ use crate::semconv::openinference::*;
 
 pub(super) const DIALECT: Dialect = Dialect {
     span_type: TypeRule::Attribute(
-        &[SPAN_KIND],
+        SPAN_KIND,
         &[
             ("TOOL", "TOOL"),
             ("CHAIN", "CHAIN"),

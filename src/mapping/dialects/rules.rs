@@ -47,8 +47,8 @@ impl Dialect {
 pub(in crate::mapping) enum TypeRule {
     /// The dialect has no types.
     None,
-    /// Value of the first of these attributes, by the table of their values.
-    Attribute(&'static [&'static str], &'static [(&'static str, &'static str)]),
+    /// Value of an attribute, by a table of values.
+    Attribute(&'static str, &'static [(&'static str, &'static str)]),
     /// A function.
     Custom(for<'a> fn(&Attributes<'a>) -> Result<Option<&'static str>, Unusable>),
 }
@@ -64,20 +64,17 @@ impl TypeRule {
     ) -> Result<Option<&'static str>, Unusable> {
         match self {
             Self::None => Ok(None),
-            Self::Attribute(keys, types) => {
-                for key in *keys {
-                    if let Some(span_type) = look_up(attributes, key, types)? {
-                        return Ok(Some(span_type));
-                    }
-                }
-                Ok(None)
-            }
+            Self::Attribute(key, types) => look_up(attributes, key, types),
             Self::Custom(function) => function(attributes),
         }
     }
 }
 
-fn look_up(
+/// The type for the value of an attribute.
+///
+/// # Errors
+/// A value that is a list or an object.
+pub(super) fn look_up(
     attributes: &Attributes<'_>,
     key: &str,
     types: &[(&'static str, &'static str)],

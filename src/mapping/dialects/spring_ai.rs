@@ -9,7 +9,7 @@ use crate::mapping::unusable::Unusable;
 use crate::semconv::gen_ai::*;
 
 pub(super) const DIALECT: Dialect = Dialect {
-    span_type: TypeRule::Attribute(&[OPERATION_NAME], &[("chat", "CHAT_MODEL"), ("embeddings", "EMBEDDING")]),
+    span_type: TypeRule::Attribute(OPERATION_NAME, &[("chat", "CHAT_MODEL"), ("embeddings", "EMBEDDING")]),
     usage: UsageRule::Keys {
         input: &[USAGE_INPUT_TOKENS],
         output: &[USAGE_OUTPUT_TOKENS],

@@ -6,7 +6,7 @@ use crate::semconv::traceloop::*;
 
 pub(super) const DIALECT: Dialect = Dialect {
     span_type: TypeRule::Attribute(
-        &[SPAN_KIND],
+        SPAN_KIND,
         &[
             ("workflow", "WORKFLOW"),
             ("task", "TASK"),

@@ -11,7 +11,7 @@ use crate::semconv::vercel_ai::*;
 
 pub(super) const DIALECT: Dialect = Dialect {
     span_type: TypeRule::Attribute(
-        &[OPERATION_ID],
+        OPERATION_ID,
         &[
             ("ai.generateText", "LLM"),
             ("ai.generateText.doGenerate", "LLM"),
