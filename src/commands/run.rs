@@ -26,8 +26,10 @@ pub(super) fn run(config: &Config) -> ExitCode {
     }
     // Large bodies are decoded and mapped on blocking threads, as many at a time as there are cores; each
     // thread keeps memory of its own, so that hundreds would only hold more of it.
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build();
     let outcome = runtime
         .map_err(|source| RunError::System { what: "cannot start the runtime", source })
         .and_then(|runtime| runtime.block_on(serve(config)));

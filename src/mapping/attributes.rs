@@ -32,12 +32,16 @@ pub(super) struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    /// Takes the attributes of a span, each as text less one layer of encoding.
+    /// Takes the attributes of a span, each as text less one layer of encoding, but for those that are
+    /// left out.
     ///
     /// # Errors
     /// An attribute that Python fails to read.
-    pub(super) fn of_span(pairs: &'a [KeyValue]) -> Result<Self, Unusable> {
-        let pairs = unique(pairs);
+    pub(super) fn of_span(pairs: &'a [KeyValue], left_out: &[String]) -> Result<Self, Unusable> {
+        let mut pairs = unique(pairs);
+        if !left_out.is_empty() {
+            pairs.retain(|(key, _)| !left_out.iter().any(|known| known == key));
+        }
         let mut attributes = Self { entries: Vec::with_capacity(pairs.len() + 10), ..Self::default() };
         for (key, value) in pairs {
             let text = text_of(value).map_err(|poison| Unusable::poison(key, poison))?;
@@ -80,6 +84,18 @@ impl<'a> Attributes<'a> {
     /// Sets an attribute to the JSON text of a string.
     pub(super) fn set_quoted(&mut self, key: &'a str, text: impl Into<Cow<'a, str>>) {
         self.set(key, Content::Text(Text::Quoted(text.into())));
+    }
+
+    /// Removes the attributes that a rule names.
+    pub(super) fn remove(&mut self, rule: impl Fn(&str, &Content<'a>) -> bool) {
+        if self.entries.iter().any(|(key, content)| rule(key, content)) {
+            let entries = std::mem::take(self).entries;
+            for (key, content) in entries {
+                if !rule(key, &content) {
+                    self.push(key, content);
+                }
+            }
+        }
     }
 
     /// Whether there is an attribute of a key.
@@ -178,7 +194,7 @@ mod tests {
             let keys: Vec<String> = (0..count).map(|index| format!("key.{index}")).collect();
             let mut pairs: Vec<KeyValue> = keys.iter().map(|key| pair(key, "first")).collect();
             pairs.push(pair("key.1", "last"));
-            let mut attributes = Attributes::of_span(&pairs).unwrap();
+            let mut attributes = Attributes::of_span(&pairs, &[]).unwrap();
             attributes.set_quoted("added", "value");
             attributes.set_quoted("key.0", "changed");
             assert!(attributes.is_string("key.0", "changed"));

@@ -7,13 +7,16 @@ use super::attributes::{Attributes, Content};
 use super::dialects::{
     ContentRule, DIALECTS, Dialect, EventRule, Events, INPUT_EVENTS, OUTPUT_EVENTS, Tokens,
 };
+use super::options::MapOptions;
 use super::prices::{PriceCatalogue, Usage};
 use super::python::{Dict, Int, LoneSurrogate, Value, dumps, loads};
+use super::repairs::Repairs;
 use super::text::Text;
+use super::tokens::{self, add_stated_cost};
 use super::unusable::Unusable;
 use super::usage::{COST_KEYS, TOKEN_KEYS};
 use crate::semconv::mlflow::{
-    CHAT_TOKEN_USAGE, CHAT_TOOLS, LLM_COST, LLM_MODEL, LLM_PROVIDER, MESSAGE_FORMAT, SPAN_INPUTS,
+    CHAT_TOKEN_USAGE, CHAT_TOOLS, LLM_COST, LLM_MODEL, LLM_PROVIDER, MESSAGE_FORMAT, PREFIX, SPAN_INPUTS,
     SPAN_OUTPUTS, SPAN_TYPE,
 };
 
@@ -27,17 +30,24 @@ const UNKNOWN: &str = "UNKNOWN";
 pub(super) fn enrich<'a>(
     attributes: &mut Attributes<'a>,
     events: Events<'a>,
-    prices: &PriceCatalogue,
+    options: &MapOptions,
 ) -> Result<(), Unusable> {
+    let repairs = &options.repairs;
     add_span_type(attributes)?;
     add_content(attributes, SPAN_INPUTS, |dialect| &dialect.inputs, events, INPUT_EVENTS)?;
     add_content(attributes, SPAN_OUTPUTS, |dialect| &dialect.outputs, events, OUTPUT_EVENTS)?;
-    add_usage(attributes)?;
+    add_usage(attributes, repairs)?;
     add_message_format(attributes);
     add_tools(attributes);
     add_model(attributes).map_err(|error| Unusable::surrogate(LLM_MODEL, error))?;
     add_provider(attributes).map_err(|error| Unusable::surrogate(LLM_PROVIDER, error))?;
-    add_cost(attributes, prices);
+    if repairs.explicit_costs {
+        add_stated_cost(attributes);
+    }
+    add_cost(attributes, &options.prices);
+    if repairs.messages_once {
+        keep_messages_once(attributes);
+    }
     Ok(())
 }
 
@@ -84,12 +94,14 @@ fn add_content<'a>(
     Ok(())
 }
 
-fn add_usage(attributes: &mut Attributes<'_>) -> Result<(), Unusable> {
+fn add_usage(attributes: &mut Attributes<'_>, repairs: &Repairs) -> Result<(), Unusable> {
     if attributes.contains(CHAT_TOKEN_USAGE) {
         return Ok(());
     }
     for dialect in DIALECTS {
-        if let Some(usage) = usage_object(dialect.usage.read(attributes)?) {
+        let mut tokens = dialect.usage.read(attributes)?;
+        tokens::repair(&mut tokens, attributes, repairs);
+        if let Some(usage) = usage_object(tokens) {
             // Keys and numbers only, so there is no surrogate.
             let json = dumps(&Value::Dict(usage)).unwrap_or_default();
             attributes.set(CHAT_TOKEN_USAGE, Content::Text(Text::Verbatim(json.into())));
@@ -213,4 +225,15 @@ fn cost(attributes: &Attributes<'_>, prices: &PriceCatalogue) -> Option<super::p
         },
     };
     prices.cost(&model, provider.as_deref(), &usage)
+}
+
+/// Drops the attributes that inputs and outputs were taken from, where they are the same text.
+fn keep_messages_once(attributes: &mut Attributes<'_>) {
+    let kept = [SPAN_INPUTS, SPAN_OUTPUTS];
+    let messages: Vec<Content<'_>> = kept.iter().filter_map(|key| attributes.content(key).cloned()).collect();
+    attributes.remove(|key, content| {
+        let is_long =
+            matches!(content, Content::Text(Text::Quoted(text) | Text::Verbatim(text)) if text.len() > 32);
+        !key.starts_with(PREFIX) && is_long && messages.contains(content)
+    });
 }

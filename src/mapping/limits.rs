@@ -3,6 +3,7 @@
 use super::options::Backend;
 use super::routing::MAX_RUN_ID;
 use super::unusable::Unusable;
+use std::borrow::Cow;
 
 /// Characters that MLflow keeps of the name of a model or a provider.
 pub(super) const DIMENSION: usize = 500;
@@ -43,6 +44,25 @@ impl Backend {
         }
         check_length(name, text, limit)
     }
+}
+
+/// Makes a text fit a column, if that is asked for, or checks it.
+pub(super) fn fit<'t>(
+    backend: Backend,
+    name: &'static str,
+    text: Cow<'t, str>,
+    limit: usize,
+    repair: bool,
+) -> Result<Cow<'t, str>, Unusable> {
+    if repair && backend != Backend::Sqlite {
+        let text = if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { text };
+        return Ok(match cut(&text, limit).len() {
+            length if length == text.len() => text,
+            length => Cow::Owned(text.get(..length).unwrap_or_default().to_owned()),
+        });
+    }
+    backend.check(name, &text, limit)?;
+    Ok(text)
 }
 
 /// Checks the number of characters of a text.

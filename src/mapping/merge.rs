@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::naming::is_plain_name;
 use super::stored::stored_usage;
 use super::update::{SpanUsage, StoredTrace, TraceUpdate, TraceWrite};
 use super::usage::{Node, Tree};
@@ -57,6 +58,7 @@ struct Fold<'a> {
     spans: BTreeMap<&'a str, &'a SpanRecord>,
     tags: Vec<(String, String)>,
     user: Option<String>,
+    metadata: Vec<(String, String)>,
     run_ids: Vec<&'a str>,
     refused: Vec<(usize, Refusal)>,
 }
@@ -72,7 +74,9 @@ impl<'a> Fold<'a> {
             spans: vec![],
         });
         let known = stored.spans.into_iter().map(|span| {
-            let usage = span.content.as_deref().map(stored_usage).unwrap_or_default();
+            let content = span.content.as_deref();
+            let usage = content.map(|content| stored_usage(content, first.repairs.true_totals));
+            let usage = usage.unwrap_or_default();
             let parent_span_id = span.parent_span_id.map(Cow::Owned);
             (Cow::Owned(span.span_id), KnownSpan { parent_span_id, usage: Cow::Owned(usage) })
         });
@@ -87,6 +91,7 @@ impl<'a> Fold<'a> {
             spans: BTreeMap::new(),
             tags: vec![],
             user: None,
+            metadata: vec![],
             run_ids: vec![],
             refused: vec![],
         }
@@ -106,7 +111,9 @@ impl<'a> Fold<'a> {
         let (has_tokens, has_cost) = (batch.tokens().is_some(), batch.cost().is_some());
         // MLflow looks this up only where it matters for usage or the session.
         let finalized = self.finalized && (has_tokens || has_cost || update.session_id.is_some());
-        if has_tokens || has_cost {
+        if update.repairs.recount {
+            self.recount(update);
+        } else if has_tokens || has_cost {
             self.fold_totals(update, &batch, (has_tokens, has_cost), finalized);
         }
         if !finalized {
@@ -125,17 +132,7 @@ impl<'a> Fold<'a> {
 
     /// Totals over the spans of the update and all others; a client's own totals are kept.
     fn fold_totals(&mut self, update: &TraceUpdate, batch: &Tree<'_>, has: (bool, bool), finalized: bool) {
-        let sent: BTreeSet<&str> = update.spans.iter().map(|span| span.span_id.as_str()).collect();
-        let others: Vec<_> = self.known.iter().filter(|(id, _)| !sent.contains(id.as_ref())).collect();
-        let whole = (!others.is_empty()).then(|| {
-            let others = others.into_iter().map(|(id, span)| Node {
-                span_id: id,
-                parent_span_id: span.parent_span_id.as_deref(),
-                tokens: span.usage.tokens.as_deref(),
-                cost: span.usage.cost.as_deref(),
-            });
-            Tree::new(update_nodes(update).chain(others).collect())
-        });
+        let whole = (!self.known.is_empty()).then(|| self.tree(update));
         let tree = whole.as_ref().unwrap_or(batch);
         let tokens = if has.0 { tree.tokens() } else { None };
         let cost = if has.1 { tree.cost() } else { None };
@@ -145,6 +142,38 @@ impl<'a> Fold<'a> {
         if let Some(tally) = cost.filter(|_| !finalized || self.record.cost.is_empty()) {
             self.record.cost.overwrite(tally.to_cost());
         }
+    }
+
+    /// Totals over all spans, whatever this update holds. A span that is sent again without the usage
+    /// that it had takes it back; totals that no span accounts for are kept.
+    fn recount(&mut self, update: &TraceUpdate) {
+        let replaced = update.spans.iter().filter_map(|span| self.known.get(span.span_id.as_str()));
+        let (mut had_tokens, mut had_cost) = (false, false);
+        for span in replaced {
+            had_tokens |= span.usage.tokens.is_some();
+            had_cost |= span.usage.cost.is_some();
+        }
+        let tree = self.tree(update);
+        let (tokens, cost) = (tree.tokens(), tree.cost());
+        if (tokens.is_some() || had_tokens) && (!self.finalized || self.record.tokens.is_empty()) {
+            self.record.tokens = tokens.map(|tally| tally.to_tokens()).unwrap_or_default();
+        }
+        if (cost.is_some() || had_cost) && (!self.finalized || self.record.cost.is_empty()) {
+            self.record.cost = cost.map(|tally| tally.to_cost()).unwrap_or_default();
+        }
+    }
+
+    /// The spans of the update and all others that are known.
+    fn tree<'t>(&'t self, update: &'t TraceUpdate) -> Tree<'t> {
+        let sent: BTreeSet<&str> = update.spans.iter().map(|span| span.span_id.as_str()).collect();
+        let others = self.known.iter().filter(|(id, _)| !sent.contains(id.as_ref()));
+        let others = others.map(|(id, span)| Node {
+            span_id: id,
+            parent_span_id: span.parent_span_id.as_deref(),
+            tokens: span.usage.tokens.as_deref(),
+            cost: span.usage.cost.as_deref(),
+        });
+        Tree::new(update_nodes(update).chain(others).collect())
     }
 
     fn fold_times(&mut self, update: &TraceUpdate) {
@@ -174,6 +203,15 @@ impl<'a> Fold<'a> {
         fill(&mut record.session_id, &update.session_id);
         if update.trace_name.is_some() {
             record.trace_name.clone_from(&update.trace_name);
+        } else if record.trace_name.as_deref().is_none_or(is_plain_name) {
+            let better = update.repairs.fallback_name.as_ref();
+            let name = better.or(record.trace_name.as_ref()).or(update.repairs.plain_name.as_ref()).cloned();
+            record.trace_name = name;
+        }
+        for (key, value) in &update.repairs.metadata {
+            if !self.metadata.iter().any(|(known, _)| known == key) {
+                self.metadata.push((key.clone(), value.clone()));
+            }
         }
         if !self.has_user {
             self.user.clone_from(&update.user);
@@ -214,7 +252,12 @@ impl<'a> Fold<'a> {
             is_new: self.is_new,
             spans: self.spans.into_values().collect(),
             tags: self.tags,
-            metadata: self.user.map(|user| (TRACE_USER.to_owned(), user)).into_iter().collect(),
+            metadata: self
+                .user
+                .map(|user| (TRACE_USER.to_owned(), user))
+                .into_iter()
+                .chain(self.metadata)
+                .collect(),
             moved_start_ms: self.moved_start_ms,
             run_ids: self.run_ids,
             refused,
@@ -259,7 +302,7 @@ fn fill(column: &mut Option<String>, value: &Option<String>) {
 mod tests {
     use super::*;
     use crate::mapping::python::Number;
-    use crate::mapping::{StoredSpan, Tally};
+    use crate::mapping::{StoredSpan, Tally, TraceRepairs};
     use crate::mlflow::records::SpanStatus;
 
     /// An update of one span; usage is kept in the content too, as a store would give it back.
@@ -301,6 +344,7 @@ mod tests {
             spans: vec![span],
             usage: vec![SpanUsage { tokens: input_tokens.map(|_| Box::new(tally)), cost: None }],
             run_ids: vec!["run".to_owned()],
+            repairs: TraceRepairs::default(),
         }
     }
 

@@ -12,7 +12,7 @@ pub struct MapOptions {
     pub backend: Backend,
     /// Prices for spans that come without a cost.
     pub prices: Arc<PriceCatalogue>,
-    /// What to do better than MLflow.
+    /// Where to be better than MLflow's own mapping; [`Repairs::NONE`] is MLflow's.
     pub repairs: Repairs,
 }
 

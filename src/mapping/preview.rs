@@ -3,6 +3,7 @@
 use super::attributes::Content;
 use super::options::Backend;
 use super::python::{Dict, LoadsError, Value, adumps, loads};
+use super::short_json::{short_json, short_text};
 use super::text::Text;
 
 /// Characters of a preview.
@@ -20,7 +21,9 @@ pub(super) enum Preview {
 }
 
 /// Finds the preview of inputs or outputs: the last message of a role, or else the whole text.
-pub(super) fn preview(content: &Content<'_>, role: &str, backend: Backend) -> Preview {
+///
+/// With `repair`, it stays valid JSON where it is JSON, and is text whatever was found.
+pub(super) fn preview(content: &Content<'_>, role: &str, backend: Backend, repair: bool) -> Preview {
     let (object, whole) = match content {
         Content::Text(Text::Quoted(text)) => (None, Text::Quoted(text.clone()).json().into_owned().into()),
         Content::Text(Text::Verbatim(json)) => match loads(json) {
@@ -33,7 +36,26 @@ pub(super) fn preview(content: &Content<'_>, role: &str, backend: Backend) -> Pr
     };
     let message = object.as_ref().and_then(Value::as_dict).and_then(|object| message(object, role));
     let said = message.and_then(|message| text_of(message)).filter(|text| text.is_truthy());
+    if repair {
+        return Preview::Text(repaired(said, &whole, object.as_ref()));
+    }
     shorten(said.unwrap_or(&whole), backend)
+}
+
+/// The preview as text: what was said, or the whole, cut inside its JSON.
+fn repaired(said: Option<&Value>, whole: &Value, object: Option<&Value>) -> String {
+    match (said, whole) {
+        (Some(Value::Str(text)), _) => short_text(&text.to_utf8_lossy(), LENGTH),
+        (Some(other), _) => short_json(other, LENGTH),
+        // A text that fits is kept as the sender wrote it.
+        (None, Value::Str(text)) if text.len() <= LENGTH => text.to_utf8_lossy(),
+        (None, Value::Str(text)) => match (object, text.as_utf8().map(loads)) {
+            (Some(value), _) => short_json(value, LENGTH),
+            (None, Some(Ok(value))) => short_json(&value, LENGTH),
+            _ => short_text(&text.to_utf8_lossy(), LENGTH),
+        },
+        (None, other) => short_json(other, LENGTH),
+    }
 }
 
 /// The message to show: the last one of the role, or else the last one.
@@ -146,7 +168,7 @@ mod tests {
     use super::*;
 
     fn of_json(json: &str, role: &str) -> Preview {
-        preview(&Content::Text(Text::Verbatim(json.into())), role, Backend::Sqlite)
+        preview(&Content::Text(Text::Verbatim(json.into())), role, Backend::Sqlite, false)
     }
 
     #[test]
@@ -167,7 +189,7 @@ mod tests {
     #[test]
     fn plain_text_keeps_its_quotes_and_is_cut() {
         let content = Content::Text(Text::Quoted("é".repeat(999).into()));
-        let Preview::Text(text) = preview(&content, "user", Backend::Sqlite) else { panic!() };
+        let Preview::Text(text) = preview(&content, "user", Backend::Sqlite, false) else { panic!() };
         assert_eq!((text.chars().count(), text.chars().next()), (1000, Some('"')));
         assert!(text.ends_with("é..."));
     }
@@ -176,8 +198,27 @@ mod tests {
     fn what_is_no_text_is_unusable_or_fails() {
         let list = Value::List(vec![Value::from("a"), Value::from("b c")]);
         let list = Content::Native(list);
-        assert_eq!(preview(&list, "user", Backend::Sqlite), Preview::Unusable);
-        assert_eq!(preview(&list, "user", Backend::Postgres), Preview::Text(r#"{a,"b c"}"#.to_owned()));
-        assert_eq!(preview(&Content::Native(Value::from(7)), "user", Backend::Sqlite), Preview::Failed);
+        assert_eq!(preview(&list, "user", Backend::Sqlite, false), Preview::Unusable);
+        assert_eq!(
+            preview(&list, "user", Backend::Postgres, false),
+            Preview::Text(r#"{a,"b c"}"#.to_owned())
+        );
+        assert_eq!(
+            preview(&Content::Native(Value::from(7)), "user", Backend::Sqlite, false),
+            Preview::Failed
+        );
+    }
+
+    #[test]
+    fn repaired_previews_stay_json_and_are_always_text() {
+        let long = format!(r#"{{"query": "{}", "top": 3}}"#, "é".repeat(2000));
+        let Preview::Text(text) =
+            preview(&Content::Text(Text::Verbatim(long.into())), "user", Backend::Sqlite, true)
+        else {
+            panic!()
+        };
+        assert!(text.chars().count() <= 1000 && loads(&text).is_ok(), "{text}");
+        let list = Content::Native(Value::List(vec![Value::from("a"), Value::from(7)]));
+        assert_eq!(preview(&list, "user", Backend::Sqlite, true), Preview::Text(r#"["a", 7]"#.to_owned()));
     }
 }

@@ -1,83 +1,96 @@
-//! What `compat: enriched` does better than MLflow, one switch each.
+//! Where the mapping is better than MLflow's own.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// The repairs of `compat: enriched`. Each is a place where MLflow 3.17.2 leaves something blank or
-/// gets it wrong when it maps OTLP; with all of them off, the mapping is MLflow's own.
+/// Repairs of what MLflow leaves blank or gets wrong. Each can be switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Repairs {
-    /// Fills the column `type` of translated spans. MLflow leaves it empty, so its span metrics and
-    /// filters miss every span that did not come from its own SDK.
-    pub span_type: bool,
-    /// Names a trace after its root span, or after its first GenAI span where the root is plain HTTP
-    /// or RPC. MLflow leaves the name empty.
-    pub trace_name: bool,
-    /// Cuts long previews so that JSON stays valid. MLflow cuts in the middle of a value.
+    /// Fill the type of every translated span. MLflow shows the type in the span but leaves its
+    /// column empty, so filters and metrics by type miss the span.
+    pub span_types: bool,
+    /// Name a trace after its root span, or after its first GenAI span if the root is a plain HTTP or
+    /// RPC call. MLflow leaves the name of traces that come over OTLP empty.
+    pub trace_names: bool,
+    /// Keep previews valid JSON when they are cut, and show lists and numbers as JSON. MLflow cuts in
+    /// the middle of the text, and fails on values that are no text.
     pub previews: bool,
-    /// Fills session, user and source from any convention, and shortens a session id of more than 250
-    /// characters. MLflow knows two names for the session and one for the user, and refuses the
-    /// whole request for a long session id.
-    pub sessions: bool,
-    /// Counts tokens and cost right: a span that is repeated counts once, a span that is sent again
-    /// replaces what it said before, input without output has a true total, zeros are kept, cached
-    /// tokens are read as their source means them, and nothing is negative.
-    pub usage: bool,
-    /// Keeps what MLflow drops: kind, scope, trace state, dropped counts, and the message of a status
-    /// that is no error.
+    /// Find session and user in the attributes of every convention, and the source in `service.name`.
+    /// MLflow knows `session.id`, `gen_ai.conversation.id` and `user.id` only, and an empty one hides
+    /// all others.
+    pub identities: bool,
+    /// Shorten a session id or a trace name that is too long; the end of a shortened session id tells
+    /// ids apart. MLflow refuses the whole request.
+    pub long_identities: bool,
+    /// Keep and count a span once that comes twice in a request. MLflow counts its usage twice; on
+    /// PostgreSQL it refuses the whole request.
+    pub repeated_spans: bool,
+    /// Compute totals anew with every write, so that a span that is sent again replaces what it
+    /// counted before. MLflow keeps the old totals if the new span has no usage.
+    pub resent_spans: bool,
+    /// Give usage a total where only one side is known, and leave out negative counts. MLflow sums up
+    /// such a total to zero.
+    pub usage_totals: bool,
+    /// Count cached tokens as a part of the input tokens, also where the sender does not, and read the
+    /// names that OpenLLMetry gives them. MLflow takes both kinds of numbers as they are, and computes
+    /// wrong costs for one of them.
+    pub cached_tokens: bool,
+    /// Take the cost that the sender states. MLflow computes one from its price list instead.
+    pub explicit_costs: bool,
+    /// Keep the kind of a span, name and version of its scope, its trace state, dropped counts, and the
+    /// message of a status that is no error, as attributes `span.kind`, `otel.scope.name`,
+    /// `otel.scope.version`, `w3c.tracestate`, `otel.dropped_attributes_count`,
+    /// `otel.dropped_events_count`, `otel.dropped_links_count` and `otel.status_description`. MLflow
+    /// loses them.
     pub span_details: bool,
-    /// Reads the ids of links in JSON as hex, as OTLP says. MLflow reads them as base64.
+    /// Read the ids of links in OTLP/JSON as hex. MLflow reads them as base64, so they match nothing.
     pub link_ids: bool,
-    /// Stores bytes as base64. MLflow stores Python's notation of them.
+    /// Store bytes as base64. MLflow stores the text of Python's `repr`, and refuses them in resources.
     pub bytes: bool,
-    /// Keeps a sender's tags from overwriting MLflow's bookkeeping. In MLflow such a tag can make a
-    /// trace unreadable for good.
-    pub bookkeeping: bool,
-    /// Links any number of traces of one request to a run. MLflow links none if there are more than
+    /// Ignore `mlflow.traceTag.` attributes that would overwrite MLflow's own bookkeeping. In MLflow
+    /// one of them can break a trace for good.
+    pub bookkeeping_tags: bool,
+    /// Link all traces of a request to the run that it names. MLflow links none if there are more than
     /// 100.
     pub run_links: bool,
-    /// Leaves an attribute that cannot be stored out alone, and keeps its span.
-    pub attributes: bool,
-    /// Stores messages once, as inputs and outputs, and not a second time under the attribute that
-    /// they came in: half the size, and the UI shows them once. Off unless asked for, because a
-    /// search for the original attribute no longer finds them.
+    /// Leave out an attribute that cannot be stored, alone, and report it. MLflow refuses the whole
+    /// request.
+    pub unusable_values: bool,
+    /// Store messages once, as inputs and outputs, and not in the attribute that they came in, too.
+    /// Halves the size; off by default, because programs may read the original attribute.
     pub messages_once: bool,
 }
 
 impl Repairs {
-    /// None: the mapping is MLflow's own.
-    pub const NONE: Self = Self {
-        span_type: false,
-        trace_name: false,
-        previews: false,
-        sessions: false,
-        usage: false,
-        span_details: false,
-        link_ids: false,
-        bytes: false,
-        bookkeeping: false,
-        run_links: false,
-        attributes: false,
-        messages_once: false,
-    };
+    /// No repairs: row for row what MLflow stores.
+    pub const NONE: Self = Self::all(false);
+
+    const fn all(on: bool) -> Self {
+        Self {
+            span_types: on,
+            trace_names: on,
+            previews: on,
+            identities: on,
+            long_identities: on,
+            repeated_spans: on,
+            resent_spans: on,
+            usage_totals: on,
+            cached_tokens: on,
+            explicit_costs: on,
+            span_details: on,
+            link_ids: on,
+            bytes: on,
+            bookkeeping_tags: on,
+            run_links: on,
+            unusable_values: on,
+            messages_once: on,
+        }
+    }
 }
 
 impl Default for Repairs {
     fn default() -> Self {
-        Self {
-            span_type: true,
-            trace_name: true,
-            previews: true,
-            sessions: true,
-            usage: true,
-            span_details: true,
-            link_ids: true,
-            bytes: true,
-            bookkeeping: true,
-            run_links: true,
-            attributes: true,
-            messages_once: false,
-        }
+        Self { messages_once: false, ..Self::all(true) }
     }
 }

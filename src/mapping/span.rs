@@ -1,19 +1,23 @@
 //! One span: its row, and what it contributes to its trace.
 
+use std::borrow::Cow;
+
 use super::any_value::to_python;
 use super::attributes::{Attributes, Content};
 use super::content::{Ids, write_content};
+use super::details::add_details;
 use super::dialects::Events;
 use super::enrich::enrich;
-use super::limits::{self, cut};
+use super::limits::{self, cut, fit};
 use super::options::{Backend, MapOptions};
 use super::preview::postgres_array;
-use super::python::{Value, repr_float};
+use super::python::Value;
+use super::repairs::Repairs;
 use super::unusable::Unusable;
 use super::update::SpanUsage;
 use super::usage::{COST_KEYS, TOKEN_KEYS, Tally};
 use crate::mlflow::records::{Cost, SpanRecord, SpanStatus};
-use crate::otlp::model::{KeyValue, Resource, Span};
+use crate::otlp::model::{InstrumentationScope, KeyValue, Resource, Span};
 use crate::semconv::mlflow::{
     CHAT_TOKEN_USAGE, LLM_COST, LLM_MODEL, LLM_PROVIDER, SPAN_TYPE, TRACE_REQUEST_ID,
 };
@@ -32,19 +36,37 @@ pub(super) struct MappedSpan<'a> {
     pub(super) attributes: Attributes<'a>,
 }
 
+/// Where a span comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin<'a> {
+    pub(super) resource: Option<&'a Resource>,
+    pub(super) scope: Option<&'a InstrumentationScope>,
+    /// The name of the service, if it is one that MLflow knows; a root keeps it.
+    pub(super) service: Option<&'static str>,
+    /// Whether the request came as JSON and the ids of links are to be misread as MLflow does.
+    pub(super) misread_links: bool,
+}
+
+/// What of a span is left out, because it cannot be stored.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    /// Keys of attributes.
+    pub(super) attributes: Vec<String>,
+    /// Inputs and outputs that come as events.
+    pub(super) event_content: bool,
+}
+
 /// Translates a span.
-///
-/// `service` is the name of its service if it is one that MLflow knows; a root keeps it.
 ///
 /// # Errors
 /// Why the span cannot be stored.
 pub(super) fn map_span<'a>(
     span: &'a Span,
-    resource: Option<&'a Resource>,
-    service: Option<&'static str>,
-    json_request: bool,
+    origin: Origin<'a>,
+    left_out: &LeftOut,
     options: &MapOptions,
 ) -> Result<MappedSpan<'a>, Unusable> {
+    let repairs = &options.repairs;
     let ids = ids(span)?;
     let start_time_unix_nano = time(span.start_time_unix_nano, "start time")?;
     let end_time_unix_nano = time(span.end_time_unix_nano, "end time")?;
@@ -53,31 +75,56 @@ pub(super) fn map_span<'a>(
         Some(2) => SpanStatus::Error,
         _ => SpanStatus::Unset,
     };
-    let mut attributes = Attributes::of_span(&span.attributes)?;
+    let mut attributes = Attributes::of_span(&span.attributes, &left_out.attributes)?;
     attributes.set_quoted(TRACE_REQUEST_ID, trace_id(ids.trace));
-    if let Some(service) = service.filter(|_| ids.parent.is_none()) {
+    if let Some(service) = origin.service.filter(|_| ids.parent.is_none()) {
         attributes.set_quoted(SERVICE_NAME, service);
     }
-    enrich(&mut attributes, Events(&span.events), &options.prices)?;
-    options.backend.check("name", &span.name, usize::MAX)?;
+    let events = if left_out.event_content { &[] } else { &span.events[..] };
+    enrich(&mut attributes, Events(events), options)?;
+    if repairs.span_details {
+        add_details(&mut attributes, span, origin.scope, status);
+    }
+    let usage = usage(&attributes, repairs)?;
+    let column = |name, text, limit| fit(options.backend, name, text, limit, repairs.unusable_values);
+    let name = column("name", Cow::Borrowed(&span.name), usize::MAX)?;
     let record = SpanRecord {
         span_id: format!("{:016x}", ids.span),
         parent_span_id: ids.parent.map(|parent| format!("{parent:016x}")),
-        name: span.name.clone(),
-        span_type: received_type(&span.attributes, options.backend)?,
+        name: name.into_owned(),
+        span_type: if repairs.span_types {
+            translated_type(&attributes)
+        } else {
+            received_type(&span.attributes, options.backend)?
+        },
         status,
         start_time_unix_nano,
         end_time_unix_nano,
-        content: write_content(span, ids, status, &attributes, json_request)?,
+        content: write_content(span, ids, status, &attributes, origin.misread_links)?,
         cost: cost_columns(&attributes)?,
-        model_name: dimension(&attributes, LLM_MODEL, "model", options.backend)?,
-        model_provider: dimension(&attributes, LLM_PROVIDER, "provider", options.backend)?,
+        model_name: dimension(&attributes, LLM_MODEL, "model", options)?,
+        model_provider: dimension(&attributes, LLM_PROVIDER, "provider", options)?,
     };
-    let usage = SpanUsage {
-        tokens: tally(&attributes, CHAT_TOKEN_USAGE, &TOKEN_KEYS),
-        cost: tally(&attributes, LLM_COST, &COST_KEYS),
+    Ok(MappedSpan { span, resource: origin.resource, ids, record, usage, attributes })
+}
+
+/// What the span adds to the totals of its trace.
+fn usage(attributes: &Attributes<'_>, repairs: &Repairs) -> Result<SpanUsage, Unusable> {
+    let mut usage = SpanUsage {
+        tokens: tally(attributes, CHAT_TOKEN_USAGE, &TOKEN_KEYS),
+        cost: tally(attributes, LLM_COST, &COST_KEYS),
     };
-    Ok(MappedSpan { span, resource, ids, record, usage, attributes })
+    if repairs.unusable_values {
+        for (key, tally) in [(CHAT_TOKEN_USAGE, &usage.tokens), (LLM_COST, &usage.cost)] {
+            if let Some(member) = tally.as_ref().and_then(|tally| tally.not_a_number) {
+                return Err(Unusable::NotANumber { key, member });
+            }
+        }
+    }
+    if repairs.usage_totals {
+        usage.complete();
+    }
+    Ok(usage)
 }
 
 /// The trace id in MLflow's form.
@@ -120,6 +167,12 @@ fn time(unix_nano: u64, name: &'static str) -> Result<i64, Unusable> {
     i64::try_from(unix_nano).map_err(|_| Unusable::Time(name))
 }
 
+/// The column `type` as it should be: the type that the content has.
+fn translated_type(attributes: &Attributes<'_>) -> Option<String> {
+    let text = attributes.usable(SPAN_TYPE)?.as_string()?;
+    Some(cut(&text, limits::SPAN_TYPE).to_owned()).filter(|text| !text.is_empty())
+}
+
 /// The column `type`: MLflow takes it from the attribute as it was received, not from the
 /// translated one.
 fn received_type(pairs: &[KeyValue], backend: Backend) -> Result<Option<String>, Unusable> {
@@ -133,7 +186,7 @@ fn received_type(pairs: &[KeyValue], backend: Backend) -> Result<Option<String>,
         (Value::Bool(value), Backend::Sqlite) => u8::from(*value).to_string(),
         (Value::Bool(value), Backend::Postgres) => value.to_string(),
         (Value::Float(value), Backend::Sqlite) if value.is_nan() => return Ok(None),
-        (Value::Float(value), Backend::Sqlite) => repr_float(*value),
+        (Value::Float(value), Backend::Sqlite) => sqlite_real(*value),
         (Value::Float(value), Backend::Postgres) => value.to_string(),
         (Value::List(values), Backend::Postgres) => {
             postgres_array(values).ok_or_else(|| Unusable::Kind(SPAN_TYPE.to_owned()))?
@@ -142,6 +195,30 @@ fn received_type(pairs: &[KeyValue], backend: Backend) -> Result<Option<String>,
     };
     backend.check("span type", &text, limits::SPAN_TYPE)?;
     Ok(Some(text))
+}
+
+/// The text that SQLite makes of a float in a text column: 15 digits, and always a point.
+fn sqlite_real(value: f64) -> String {
+    if value.is_infinite() {
+        return if value > 0.0 { "Inf" } else { "-Inf" }.to_owned();
+    }
+    let value = value + 0.0; // not minus zero
+    let scientific = format!("{value:.14e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    if (-4..15).contains(&exponent) {
+        let decimals = usize::try_from(14 - exponent).unwrap_or_default();
+        return with_point(&format!("{value:.decimals$}"));
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", with_point(mantissa), exponent.abs())
+}
+
+/// Drops the zeros at the end, but for one after the point.
+fn with_point(number: &str) -> String {
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+    let decimals = decimals.trim_end_matches('0');
+    format!("{whole}.{}", if decimals.is_empty() { "0" } else { decimals })
 }
 
 /// The columns of a span's own cost.
@@ -169,13 +246,13 @@ fn dimension(
     attributes: &Attributes<'_>,
     key: &str,
     name: &'static str,
-    backend: Backend,
+    options: &MapOptions,
 ) -> Result<Option<String>, Unusable> {
     let Some(text) = attributes.get(key) else { return Ok(None) };
     let plain = text.plain().map_err(|error| Unusable::surrogate(key, error))?;
-    let column = cut(&plain, limits::DIMENSION);
-    backend.check(name, column, limits::DIMENSION)?;
-    Ok(Some(column.to_owned()))
+    let kept = Cow::Borrowed(cut(&plain, limits::DIMENSION));
+    let repair = options.repairs.unusable_values;
+    Ok(Some(fit(options.backend, name, kept, limits::DIMENSION, repair)?.into_owned()))
 }
 
 /// The numbers of usage or cost, if the attribute is an object.
@@ -189,4 +266,25 @@ fn tally(attributes: &Attributes<'_>, key: &str, keys: &[&'static str]) -> Optio
         }
     };
     Some(Box::new(Tally::from_dict(value.as_dict()?, keys)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_texts_as_sqlite_has_them() {
+        for (value, text) in [
+            (1.0, "1.0"),
+            (2.5, "2.5"),
+            (0.1, "0.1"),
+            (-0.0001, "-0.0001"),
+            (1e-7, "1.0e-07"),
+            (1e16, "1.0e+16"),
+            (5e-324, "4.94065645841247e-324"),
+            (f64::INFINITY, "Inf"),
+        ] {
+            assert_eq!(sqlite_real(value), text);
+        }
+    }
 }

@@ -6,14 +6,23 @@ use super::usage::{COST_KEYS, TOKEN_KEYS, Tally};
 use crate::semconv::mlflow::{CHAT_TOKEN_USAGE, LLM_COST};
 
 /// Reads token counts and cost from the JSON text of a stored span.
-pub(super) fn stored_usage(content: &str) -> SpanUsage {
+///
+/// With `true_totals`, usage that has no total is completed.
+pub(super) fn stored_usage(content: &str, true_totals: bool) -> SpanUsage {
     if !content.contains(CHAT_TOKEN_USAGE) && !content.contains(LLM_COST) {
         return SpanUsage::default();
     }
     let content = loads(content).unwrap_or(Value::None);
     let attributes = content.as_dict().and_then(|content| content.get("attributes")).and_then(Value::as_dict);
     let member = |key, keys| attributes.and_then(|attributes: &Dict| tally(attributes.get(key)?, keys));
-    SpanUsage { tokens: member(CHAT_TOKEN_USAGE, &TOKEN_KEYS), cost: member(LLM_COST, &COST_KEYS) }
+    let mut usage = SpanUsage {
+        tokens: member(CHAT_TOKEN_USAGE, &TOKEN_KEYS[..]),
+        cost: member(LLM_COST, &COST_KEYS[..]),
+    };
+    if true_totals {
+        usage.complete();
+    }
+    usage
 }
 
 /// The numbers of an attribute that is an object, or the JSON text of one.
@@ -32,9 +41,9 @@ mod tests {
         let text = r#"{"attributes": {"mlflow.chat.tokenUsage": "{\"input_tokens\": 4}"}}"#;
         let object = r#"{"attributes": {"mlflow.chat.tokenUsage": {"input_tokens": 4}}}"#;
         for content in [text, object] {
-            let tokens = stored_usage(content).tokens.unwrap();
+            let tokens = stored_usage(content, false).tokens.unwrap();
             assert_eq!(tokens.to_tokens().input, Some(4), "{content}");
         }
-        assert_eq!(stored_usage(r#"{"attributes": {"k": "mlflow.llm.cost"}}"#), SpanUsage::default());
+        assert_eq!(stored_usage(r#"{"attributes": {"k": "mlflow.llm.cost"}}"#, true), SpanUsage::default());
     }
 }

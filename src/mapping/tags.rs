@@ -4,7 +4,7 @@ use super::limits::{self, cut};
 use super::python::adumps;
 use crate::mapping::any_value::{Raw, holds_bytes, to_python, unique};
 use crate::otlp::model::{Resource, any_value};
-use crate::semconv::mlflow::PREFIX;
+use crate::semconv::mlflow::{ARTIFACT_LOCATION, PREFIX, TRACE_PREFIX};
 use crate::semconv::otel::TELEMETRY_SDK_PREFIX;
 
 /// Whether MLflow takes a name for a tag: letters, digits and `_-./: `, and no path that steps
@@ -18,6 +18,11 @@ pub(super) fn is_tag_name(name: &str) -> bool {
         && name.split('/').all(is_clean)
         && !name.starts_with("..")
         && limits::check_length("tag name", name, limits::TAG_KEY).is_ok()
+}
+
+/// Whether a tag is one that MLflow keeps books with; overwritten, it breaks the trace.
+pub(super) fn is_bookkeeping(name: &str) -> bool {
+    name == ARTIFACT_LOCATION || name.starts_with(TRACE_PREFIX)
 }
 
 /// The value of a tag, cut to what MLflow keeps.

@@ -93,12 +93,12 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// [`Self::plain`], owned.
-    ///
-    /// # Errors
-    /// The same.
-    pub(super) fn plain_owned(&self) -> Result<String, LoneSurrogate> {
-        self.plain().map(Cow::into_owned)
+    /// [`Self::plain`], with U+FFFD for what UTF-8 cannot hold.
+    pub(super) fn plain_lossy(&self) -> Cow<'_, str> {
+        self.plain().unwrap_or_else(|_| match self.decode() {
+            Value::Str(text) => Cow::Owned(text.to_utf8_lossy()),
+            _ => Cow::Borrowed(""),
+        })
     }
 
     /// The text that `json.dumps` gives for what the text holds.
@@ -140,6 +140,16 @@ mod tests {
         }
         for text in ["1", "null", "true", "[1,]", "{a}", "\u{feff}[1]", "", " ", "NaN"] {
             assert_eq!(Text::of_string(text), Ok(Text::Quoted(text.into())));
+        }
+    }
+
+    #[test]
+    fn falsy_json_is_not_truthy() {
+        for text in ["[]", "{}", "null", "0", "0.0", "false", "\"\"", " [ ] "] {
+            assert!(!Text::Verbatim(text.into()).is_truthy(), "{text}");
+        }
+        for text in ["[0]", "{\"a\":0}", "1", "true", "\" \"", "no json"] {
+            assert!(Text::Verbatim(text.into()).is_truthy(), "{text}");
         }
     }
 

@@ -1,27 +1,23 @@
-//! The spans of one trace in a request, and the facts that they give together.
+//! The spans of one trace in a request, and the update that they make together.
 
 use std::collections::HashMap;
 
-use super::attributes::{Attributes, Content};
 use super::content::hex;
-use super::limits::{self, ROWS_PER_STATEMENT, SESSION_ID, TAG_VALUE, TRACE_NAME};
+use super::facts::{Facts, Guilt, facts};
+use super::identities::source;
+use super::limits::ROWS_PER_STATEMENT;
 use super::merge::TRACKING_STORE;
 use super::options::Backend;
-use super::preview::{Preview, preview};
-use super::python::LoneSurrogate;
+use super::repairs::Repairs;
 use super::routing::{RoutedSpan, run_ids};
 use super::span::{MappedSpan, trace_id};
-use super::tags::{has_attributes, is_tag_name, resource_tags, tag_value};
-use super::text::Text;
+use super::tags::{has_attributes, resource_tags};
 use super::unusable::Unusable;
 use super::update::TraceUpdate;
-use super::usage::{Node, Tree};
 use crate::mlflow::records::{SpanStatus, TraceState};
 use crate::otlp::Refusal;
 use crate::otlp::model::Span;
-use crate::semconv::gen_ai::CONVERSATION_ID;
-use crate::semconv::mlflow::{self, SPAN_INPUTS, SPAN_OUTPUTS, SPANS_LOCATION, TRACE_TAG_PREFIX};
-use crate::semconv::otel::{SESSION_ID as SESSION_ID_ATTRIBUTE, USER_ID};
+use crate::semconv::mlflow::SPANS_LOCATION;
 
 /// The spans of one trace, in the order of the request.
 #[derive(Debug)]
@@ -34,30 +30,11 @@ pub(super) struct TraceSpans<'a> {
 #[derive(Debug)]
 pub(super) struct Surroundings<'a> {
     pub(super) backend: Backend,
+    pub(super) repairs: &'a Repairs,
     /// The run that the request's header names, for traces whose root is in the request.
     pub(super) run_id: Option<&'a str>,
     /// How many rows MLflow would write for the traces before this one.
     pub(super) rows_before: usize,
-}
-
-/// What the spans of a trace say about it.
-#[derive(Debug, Default)]
-struct Facts {
-    session_id: Option<String>,
-    user: Option<String>,
-    trace_name: Option<String>,
-    tags: Vec<(String, String)>,
-    request_preview: Option<String>,
-    response_preview: Option<String>,
-    preview_failed: bool,
-}
-
-/// Why the facts cannot be stored.
-enum Guilt {
-    /// Spans that give something unusable, by their position.
-    Spans(Vec<(usize, Unusable)>),
-    /// The trace as a whole.
-    Trace(Unusable),
 }
 
 impl<'a> TraceSpans<'a> {
@@ -67,11 +44,25 @@ impl<'a> TraceSpans<'a> {
         surroundings: &Surroundings<'_>,
         refusals: &mut Vec<Refusal>,
     ) -> Option<TraceUpdate> {
-        let backend = surroundings.backend;
-        let facts = loop {
-            let found = self.check_rows(backend, surroundings.rows_before).and_then(|()| self.facts(backend));
+        let facts = self.settle(surroundings, refusals)?;
+        (!self.spans.is_empty()).then(|| self.update(facts, surroundings, refusals))
+    }
+
+    /// Leaves out the spans that cannot be stored, until the others give facts that can be; none if the
+    /// whole trace cannot.
+    pub(super) fn settle(
+        &mut self,
+        surroundings: &Surroundings<'_>,
+        refusals: &mut Vec<Refusal>,
+    ) -> Option<Facts> {
+        if surroundings.repairs.repeated_spans {
+            self.drop_repeated();
+        }
+        loop {
+            let rows = self.check_rows(surroundings.backend, surroundings.rows_before);
+            let found = rows.and_then(|()| facts(&self.spans, surroundings));
             match found {
-                Ok(facts) => break facts,
+                Ok(facts) => return Some(facts),
                 Err(Guilt::Trace(error)) => {
                     let reason = format!("trace {}: {error}", trace_id(self.id));
                     refusals.push(Refusal { spans: self.spans.len(), reason });
@@ -79,8 +70,7 @@ impl<'a> TraceSpans<'a> {
                 }
                 Err(Guilt::Spans(guilty)) => self.refuse(guilty, refusals),
             }
-        };
-        (!self.spans.is_empty()).then(|| self.update(facts, surroundings, refusals))
+        }
     }
 
     fn refuse(&mut self, guilty: Vec<(usize, Unusable)>, refusals: &mut Vec<Refusal>) {
@@ -94,6 +84,19 @@ impl<'a> TraceSpans<'a> {
             }
             error.is_none()
         });
+    }
+
+    /// Keeps the last of the spans that have the same id.
+    fn drop_repeated(&mut self) {
+        let last: HashMap<u64, usize> =
+            self.spans.iter().enumerate().map(|(index, span)| (span.ids.span, index)).collect();
+        if last.len() < self.spans.len() {
+            let mut index = 0;
+            self.spans.retain(|span| {
+                index += 1;
+                last.get(&span.ids.span) == Some(&(index - 1))
+            });
+        }
     }
 
     /// PostgreSQL refuses a statement that writes a row twice.
@@ -111,121 +114,9 @@ impl<'a> TraceSpans<'a> {
         Ok(())
     }
 
-    fn facts(&self, backend: Backend) -> Result<Facts, Guilt> {
-        let mut facts = Facts::default();
-        let mut guilty = self.unusable_totals();
-        let session = |attributes: &Attributes<'a>| {
-            attributes.first_present(&[SESSION_ID_ATTRIBUTE, CONVERSATION_ID]).map(Text::plain_owned)
-        };
-        let session_id = self.first(session, SESSION_ID_ATTRIBUTE, &mut guilty);
-        if let Some(session_id) = &session_id {
-            limits::check_length("session id", session_id, SESSION_ID).map_err(Guilt::Trace)?;
-        }
-        facts.session_id = session_id;
-        let user = |attributes: &Attributes<'a>| attributes.get(USER_ID).map(Text::plain_owned);
-        facts.user = self.first(user, USER_ID, &mut guilty);
-        self.read_tags(&mut facts, backend, &mut guilty)?;
-        self.read_previews(&mut facts, backend, &mut guilty);
-        for (name, text, limit) in [
-            ("session id", &facts.session_id, SESSION_ID),
-            ("user id", &facts.user, TAG_VALUE),
-            ("request preview", &facts.request_preview, usize::MAX),
-            ("response preview", &facts.response_preview, usize::MAX),
-        ] {
-            backend.check(name, text.as_deref().unwrap_or_default(), limit).map_err(Guilt::Trace)?;
-        }
-        if guilty.is_empty() { Ok(facts) } else { Err(Guilt::Spans(guilty)) }
-    }
-
-    fn unusable_totals(&self) -> Vec<(usize, Unusable)> {
-        if self.spans.iter().all(|span| span.usage.tokens.is_none() && span.usage.cost.is_none()) {
-            return vec![];
-        }
-        let nodes = self.spans.iter().map(|span| Node {
-            span_id: &span.record.span_id,
-            parent_span_id: span.record.parent_span_id.as_deref(),
-            tokens: span.usage.tokens.as_deref(),
-            cost: span.usage.cost.as_deref(),
-        });
-        let unusable = Tree::new(nodes.collect()).unusable().into_iter();
-        unusable.map(|(index, key, member)| (index, Unusable::NotANumber { key, member })).collect()
-    }
-
-    /// What the first span that has it says; an empty text counts, and is then left out.
-    fn first(
-        &self,
-        read: impl Fn(&Attributes<'a>) -> Option<Result<String, LoneSurrogate>>,
-        key: &'static str,
-        guilty: &mut Vec<(usize, Unusable)>,
-    ) -> Option<String> {
-        for (index, span) in self.spans.iter().enumerate() {
-            match read(&span.attributes) {
-                None => {}
-                Some(Ok(text)) => return Some(text).filter(|text| !text.is_empty()),
-                Some(Err(error)) => guilty.push((index, Unusable::surrogate(key, error))),
-            }
-        }
-        None
-    }
-
-    fn roots(&self) -> impl DoubleEndedIterator<Item = (usize, &MappedSpan<'a>)> {
-        self.spans.iter().enumerate().filter(|(_, span)| span.ids.parent.is_none())
-    }
-
     /// Whether there is a root among the spans.
     pub(super) fn has_root(&self) -> bool {
-        self.roots().next().is_some()
-    }
-
-    /// Tags that the roots ask for; later roots override earlier ones.
-    fn read_tags(
-        &self,
-        facts: &mut Facts,
-        backend: Backend,
-        guilty: &mut Vec<(usize, Unusable)>,
-    ) -> Result<(), Guilt> {
-        for (index, root) in self.roots() {
-            for (key, content) in root.attributes.iter() {
-                let Some(name) = key.strip_prefix(TRACE_TAG_PREFIX).filter(|name| is_tag_name(name)) else {
-                    continue;
-                };
-                let Content::Text(text) = content else { continue };
-                let value = match text.plain() {
-                    Ok(value) => tag_value(&value),
-                    Err(error) => {
-                        guilty.push((index, Unusable::surrogate(key, error)));
-                        continue;
-                    }
-                };
-                if let Err(error) = backend.check("trace tag", &value, TAG_VALUE) {
-                    guilty.push((index, error));
-                }
-                if name == mlflow::TRACE_NAME {
-                    limits::check_length("trace name", &value, TRACE_NAME).map_err(Guilt::Trace)?;
-                    facts.trace_name = Some(value);
-                } else {
-                    facts.tags.push((name.to_owned(), value));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Previews from the last root.
-    fn read_previews(&self, facts: &mut Facts, backend: Backend, guilty: &mut Vec<(usize, Unusable)>) {
-        let Some((index, root)) = self.roots().next_back() else { return };
-        let mut read = |key: &'static str, role| match preview(root.attributes.content(key)?, role, backend) {
-            Preview::Text(text) => Some(Ok(text)),
-            Preview::Failed => Some(Err(())),
-            Preview::Unusable => {
-                guilty.push((index, Unusable::Preview(key)));
-                None
-            }
-        };
-        let (request, response) = (read(SPAN_INPUTS, "user"), read(SPAN_OUTPUTS, "assistant"));
-        facts.preview_failed = request == Some(Err(()));
-        facts.request_preview = request.and_then(Result::ok);
-        facts.response_preview = response.and_then(Result::ok);
+        self.spans.iter().any(|span| span.ids.parent.is_none())
     }
 
     fn update(
@@ -255,6 +146,11 @@ impl<'a> TraceSpans<'a> {
             self.spans.iter().map(|mapped| RoutedSpan::new(mapped.span, mapped.resource)).collect();
         let run_ids = run_ids(surroundings.run_id, &routed, surroundings.backend.longest_run_id());
         let (spans, usage) = self.spans.into_iter().map(|span| (span.record, span.usage)).unzip();
+        let repairs = surroundings.repairs;
+        let mut beyond = facts.repairs;
+        beyond.metadata.extend(resource.filter(|_| repairs.identities).and_then(source));
+        beyond.recount = repairs.resent_spans;
+        beyond.true_totals = repairs.usage_totals;
         TraceUpdate {
             trace_id: trace_id(self.id),
             experiment_id: 0,
@@ -271,6 +167,7 @@ impl<'a> TraceSpans<'a> {
             spans,
             usage,
             run_ids,
+            repairs: beyond,
         }
     }
 }

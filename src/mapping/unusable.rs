@@ -38,6 +38,17 @@ pub(super) enum Unusable {
 }
 
 impl Unusable {
+    /// The attribute that is to blame, if it is one.
+    pub(super) fn attribute(&self) -> Option<&str> {
+        match self {
+            Self::Poison { key, .. } | Self::Surrogate { key, .. } => Some(key),
+            Self::Kind(key) | Self::Infinite(key) | Self::Bytes(key) => Some(key),
+            Self::NotAnObject(key) | Self::NotAList(key) | Self::Preview(key) => Some(key),
+            Self::NotANumber { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+
     pub(super) fn poison(key: &str, source: Poison) -> Self {
         Self::Poison { key: key.to_owned(), source }
     }

@@ -37,6 +37,23 @@ pub struct TraceUpdate {
     pub usage: Vec<SpanUsage>,
     /// Runs to link the trace to.
     pub run_ids: Vec<String>,
+    /// What is said beyond what MLflow reads; empty in strict mode.
+    pub repairs: TraceRepairs,
+}
+
+/// What an update says about its trace beyond what MLflow reads.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TraceRepairs {
+    /// Name for a trace that has none, or none but that of a plain HTTP or RPC call.
+    pub fallback_name: Option<String>,
+    /// Name for a trace that has none: that of its root, a plain HTTP or RPC call.
+    pub plain_name: Option<String>,
+    /// Metadata for keys that do not exist.
+    pub metadata: Vec<(String, String)>,
+    /// Compute totals over all spans, with or without usage in this update.
+    pub recount: bool,
+    /// Complete usage that has no total.
+    pub true_totals: bool,
 }
 
 impl TraceUpdate {
@@ -44,7 +61,7 @@ impl TraceUpdate {
     ///
     /// Totals are computed over the whole tree, so they need the spans that came before.
     pub fn needs_stored_spans(&self) -> bool {
-        self.usage.iter().any(|span| span.tokens.is_some() || span.cost.is_some())
+        self.repairs.recount || self.usage.iter().any(|span| span.tokens.is_some() || span.cost.is_some())
     }
 }
 
@@ -55,6 +72,15 @@ pub struct SpanUsage {
     pub tokens: Option<Box<Tally>>,
     /// Cost in US dollars.
     pub cost: Option<Box<Tally>>,
+}
+
+impl SpanUsage {
+    /// Fills totals that are missing.
+    pub(super) fn complete(&mut self) {
+        for tally in [&mut self.tokens, &mut self.cost].into_iter().flatten() {
+            tally.complete();
+        }
+    }
 }
 
 /// A trace as the store holds it before a write, read and locked inside the transaction.

@@ -48,6 +48,18 @@ impl Tally {
         tally
     }
 
+    /// Fills the total, the third value, where at least one of the first two is known.
+    pub fn complete(&mut self) {
+        if let [input, output, total @ None, ..] = &mut self.values {
+            let parts = [input, output].into_iter().flatten();
+            let sum = parts.fold(Ok(None), |sum: Result<Option<Number>, _>, part| match sum? {
+                None => Ok(Some(part.clone())),
+                Some(sum) => sum.plus(part).map(Some),
+            });
+            *total = sum.unwrap_or(None);
+        }
+    }
+
     /// Adds what the other has; what has grown beyond a float is lost, as it fits no column.
     fn add(&mut self, other: &Self) {
         for (sum, value) in self.values.iter_mut().zip(&other.values) {

@@ -58,3 +58,13 @@ pub const EVENT_COMPLETION: &str = "gen_ai.completion";
 pub const EVENT_CONTENT: &str = "content";
 /// Attribute of the message events: who said it.
 pub const EVENT_ROLE: &str = "role";
+/// Attribute of several vendors: cost of the prompt in US dollars.
+pub const USAGE_INPUT_COST: &str = "gen_ai.usage.input_cost";
+/// Attribute of several vendors: cost of the answer in US dollars.
+pub const USAGE_OUTPUT_COST: &str = "gen_ai.usage.output_cost";
+/// Attribute of several vendors: cost of both in US dollars.
+pub const USAGE_COST: &str = "gen_ai.usage.cost";
+/// Attribute of OpenLLMetry: prompt tokens that came from a cache.
+pub const USAGE_CACHE_READ_FORMER: &str = "gen_ai.usage.cache_read_input_tokens";
+/// Attribute of OpenLLMetry: prompt tokens that went into a cache.
+pub const USAGE_CACHE_CREATION_FORMER: &str = "gen_ai.usage.cache_creation_input_tokens";

@@ -8,3 +8,5 @@ pub const LLM_RESPONSE: &str = "gcp.vertex.agent.llm_response";
 pub const TOOL_CALL_ARGS: &str = "gcp.vertex.agent.tool_call_args";
 /// Attribute: result of a tool call.
 pub const TOOL_RESPONSE: &str = "gcp.vertex.agent.tool_response";
+/// Attribute: session of the trace.
+pub const SESSION_ID: &str = "gcp.vertex.agent.session_id";

@@ -34,3 +34,9 @@ pub const SPANS_LOCATION: &str = "mlflow.trace.spansLocation";
 pub const TRACE_USER: &str = "mlflow.trace.user";
 /// Trace metadata: set once a client has closed the trace.
 pub const TRACE_INFO_FINALIZED: &str = "mlflow.trace.infoFinalized";
+/// Trace metadata: session of the trace; senders also use it as an attribute.
+pub const TRACE_SESSION: &str = "mlflow.trace.session";
+/// Trace metadata: program that made the trace.
+pub const SOURCE_NAME: &str = "mlflow.source.name";
+/// Prefix of the tags that MLflow keeps about a trace.
+pub const TRACE_PREFIX: &str = "mlflow.trace.";

@@ -26,3 +26,9 @@ pub const REQUEST_MODEL_NAME: &str = "llm.request.model_name";
 pub const EMBEDDING_MODEL_NAME: &str = "embedding.model_name";
 /// Attribute: provider of the model.
 pub const PROVIDER: &str = "llm.provider";
+/// Attribute: cost of the prompt in US dollars.
+pub const COST_PROMPT: &str = "llm.cost.prompt";
+/// Attribute: cost of the answer in US dollars.
+pub const COST_COMPLETION: &str = "llm.cost.completion";
+/// Attribute: cost of both in US dollars.
+pub const COST_TOTAL: &str = "llm.cost.total";

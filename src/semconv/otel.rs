@@ -8,3 +8,29 @@ pub const SESSION_ID: &str = "session.id";
 pub const USER_ID: &str = "user.id";
 /// Prefix of the resource attributes about the SDK.
 pub const TELEMETRY_SDK_PREFIX: &str = "telemetry.sdk.";
+/// Attribute: user who caused the operation, as it was called before.
+pub const ENDUSER_ID: &str = "enduser.id";
+/// Attribute: kind of the span, in formats that have none.
+pub const SPAN_KIND: &str = "span.kind";
+/// Attribute: name of the scope, in formats that have none.
+pub const SCOPE_NAME: &str = "otel.scope.name";
+/// Attribute: version of the scope, in formats that have none.
+pub const SCOPE_VERSION: &str = "otel.scope.version";
+/// Attribute: trace state, in formats that have none.
+pub const TRACE_STATE: &str = "w3c.tracestate";
+/// Attribute: message of the status, in formats that have none.
+pub const STATUS_DESCRIPTION: &str = "otel.status_description";
+/// Attribute: how many attributes the SDK discarded.
+pub const DROPPED_ATTRIBUTES_COUNT: &str = "otel.dropped_attributes_count";
+/// Attribute: how many events the SDK discarded.
+pub const DROPPED_EVENTS_COUNT: &str = "otel.dropped_events_count";
+/// Attribute: how many links the SDK discarded.
+pub const DROPPED_LINKS_COUNT: &str = "otel.dropped_links_count";
+/// Attribute: method of an HTTP call.
+pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
+/// Attribute, former: method of an HTTP call.
+pub const HTTP_METHOD: &str = "http.method";
+/// Attribute: kind of a remote call.
+pub const RPC_SYSTEM: &str = "rpc.system";
+/// Attribute: kind of a remote call.
+pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";

@@ -8,3 +8,7 @@ pub const ENTITY_INPUT: &str = "traceloop.entity.input";
 pub const ENTITY_OUTPUT: &str = "traceloop.entity.output";
 /// Attribute: tokens of prompt and answer.
 pub const USAGE_TOTAL_TOKENS: &str = "llm.usage.total_tokens";
+/// Attribute: session of the trace.
+pub const SESSION_ID: &str = "traceloop.association.properties.session_id";
+/// Attribute: user of the trace.
+pub const USER_ID: &str = "traceloop.association.properties.user_id";

@@ -24,3 +24,7 @@ pub const VALUES: &str = "ai.values";
 pub const EMBEDDING: &str = "ai.embedding";
 /// Attribute: embeddings.
 pub const EMBEDDINGS: &str = "ai.embeddings";
+/// Attribute: session of the trace.
+pub const SESSION_ID: &str = "ai.telemetry.metadata.sessionId";
+/// Attribute: user of the trace.
+pub const USER_ID: &str = "ai.telemetry.metadata.userId";

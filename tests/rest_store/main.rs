@@ -17,7 +17,7 @@ mod server;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use opentelemetry_mlflow::mapping::{SpanUsage, TraceUpdate};
+use opentelemetry_mlflow::mapping::{SpanUsage, TraceRepairs, TraceUpdate};
 use opentelemetry_mlflow::mlflow::records::{Cost, SpanRecord, SpanStatus, TraceState};
 use opentelemetry_mlflow::otlp::model::{
     AnyValue, ExportTraceServiceRequest, KeyValue, ResourceSpans, ScopeSpans, Span, Status, any_value, span,
@@ -231,6 +231,7 @@ fn update(trace: u8, experiment_id: i64, spans: &[Span], run_ids: &[String]) -> 
         usage: spans.iter().map(|_| SpanUsage::default()).collect(),
         spans: spans.iter().map(|span| record(trace, span)).collect(),
         run_ids: run_ids.to_vec(),
+        repairs: TraceRepairs::default(),
     }
 }
 

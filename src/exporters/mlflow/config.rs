@@ -23,7 +23,7 @@ pub struct MlflowConfig {
     pub tracking_uri: SecretString,
     /// Whether to repair what MLflow leaves blank or gets wrong.
     pub compat: Compat,
-    /// The repairs of `compat: enriched`, one switch each.
+    /// Which repairs `compat: enriched` makes.
     pub repairs: Repairs,
     /// Which experiment a trace belongs to.
     pub experiment: ExperimentConfig,

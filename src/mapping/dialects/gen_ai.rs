@@ -1,6 +1,6 @@
 //! The OpenTelemetry semantic conventions for generative AI.
 
-use super::{ContentRule, Dialect, Source, TypeRule, UsageRule};
+use super::{ContentRule, CostRule, Dialect, Source, TypeRule, UsageRule};
 use crate::semconv::gen_ai::*;
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -11,6 +11,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     models: MODELS,
     provider: Some(PROVIDER_NAME),
     tools: Some(TOOL_DEFINITIONS),
+    costs: CostRule::Keys([USAGE_INPUT_COST, USAGE_OUTPUT_COST, USAGE_COST]),
     ..Dialect::NONE
 };
 

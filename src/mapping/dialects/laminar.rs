@@ -31,5 +31,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     models: gen_ai::MODELS,
     provider: Some(SYSTEM),
     message_format: FormatRule::IfAny(&[SPAN_TYPE], "openai"),
+    session: Some(SESSION_ID),
+    user: Some(USER_ID),
     ..Dialect::NONE
 };

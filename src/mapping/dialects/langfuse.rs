@@ -1,6 +1,6 @@
 //! Langfuse.
 
-use super::{ContentRule, Dialect, Source, TypeRule};
+use super::{ContentRule, CostRule, Dialect, Source, TypeRule};
 use crate::semconv::langfuse::*;
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -20,5 +20,8 @@ pub(super) const DIALECT: Dialect = Dialect {
     ),
     inputs: ContentRule::First(&[Source::Key(OBSERVATION_INPUT)]),
     outputs: ContentRule::First(&[Source::Key(OBSERVATION_OUTPUT)]),
+    costs: CostRule::Object(COST_DETAILS, ["input", "output", "total"]),
+    session: Some(SESSION_ID),
+    user: Some(USER_ID),
     ..Dialect::NONE
 };

@@ -18,7 +18,7 @@ mod vercel_ai;
 mod voltagent;
 
 pub(super) use rules::{
-    ContentRule, Dialect, EventRule, Events, FormatRule, Source, Tokens, TypeRule, UsageRule,
+    ContentRule, CostRule, Dialect, EventRule, Events, FormatRule, Source, Tokens, TypeRule, UsageRule,
 };
 
 /// The dialects, the most trusted first.

@@ -1,6 +1,6 @@
 //! OpenInference (Arize Phoenix).
 
-use super::{ContentRule, Dialect, Source, TypeRule, UsageRule};
+use super::{ContentRule, CostRule, Dialect, Source, TypeRule, UsageRule};
 use crate::semconv::openinference::*;
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -30,5 +30,6 @@ pub(super) const DIALECT: Dialect = Dialect {
     },
     models: &[RESPONSE_MODEL_NAME, MODEL_NAME, REQUEST_MODEL_NAME, EMBEDDING_MODEL_NAME],
     provider: Some(PROVIDER),
+    costs: CostRule::Keys([COST_PROMPT, COST_COMPLETION, COST_TOTAL]),
     ..Dialect::NONE
 };

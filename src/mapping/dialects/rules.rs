@@ -26,6 +26,12 @@ pub(in crate::mapping) struct Dialect {
     pub(in crate::mapping) tools: Option<&'static str>,
     /// The form of the messages, for the UI's chat view.
     pub(in crate::mapping) message_format: FormatRule,
+    /// Cost that the sender states; MLflow reads none.
+    pub(in crate::mapping) costs: CostRule,
+    /// Attribute that names the session; MLflow reads none but the standard ones.
+    pub(in crate::mapping) session: Option<&'static str>,
+    /// Attribute that names the user; MLflow reads none but the standard one.
+    pub(in crate::mapping) user: Option<&'static str>,
 }
 
 impl Dialect {
@@ -39,6 +45,9 @@ impl Dialect {
         provider: None,
         tools: None,
         message_format: FormatRule::None,
+        costs: CostRule::None,
+        session: None,
+        user: None,
     };
 }
 
@@ -180,6 +189,14 @@ pub(in crate::mapping) struct Tokens {
     pub(in crate::mapping) cache_creation: Option<Value>,
 }
 
+impl Tokens {
+    /// All counts, to change them.
+    pub(in crate::mapping) fn all_mut(&mut self) -> [&mut Option<Value>; 5] {
+        let Self { input, output, total, cache_read, cache_creation } = self;
+        [input, output, total, cache_read, cache_creation]
+    }
+}
+
 /// How to find token counts.
 #[derive(Debug)]
 pub(in crate::mapping) enum UsageRule {
@@ -254,6 +271,41 @@ impl FormatRule {
             Self::Custom(function) => function(attributes),
         }
     }
+}
+
+/// How to find the cost in US dollars that the sender states: of input, output, and both.
+#[derive(Debug)]
+pub(in crate::mapping) enum CostRule {
+    /// The dialect has none.
+    None,
+    /// Attributes.
+    Keys([&'static str; 3]),
+    /// Members of an attribute that is an object.
+    Object(&'static str, [&'static str; 3]),
+}
+
+impl CostRule {
+    /// The costs that are stated, and no negative ones; none if there is none.
+    pub(in crate::mapping) fn read(&self, attributes: &Attributes<'_>) -> Option<[Option<f64>; 3]> {
+        let costs = match self {
+            Self::None => return None,
+            Self::Keys(keys) => keys.map(|key| amount(&attributes.get(key)?.decode())),
+            Self::Object(key, members) => {
+                let object = attributes.get(key)?.decode();
+                members.map(|member| amount(object.as_dict()?.get(member)?))
+            }
+        };
+        costs.iter().any(Option::is_some).then_some(costs)
+    }
+}
+
+fn amount(value: &Value) -> Option<f64> {
+    let amount = match value {
+        Value::Str(text) => crate::mapping::python::float_from_str(text.as_utf8()?)?,
+        Value::Bool(_) => return None,
+        other => other.as_number()?.to_f64().ok()?,
+    };
+    Some(amount).filter(|amount| amount.is_finite() && *amount >= 0.0)
 }
 
 /// How to find inputs or outputs among the events of a span.

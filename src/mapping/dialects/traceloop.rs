@@ -32,5 +32,7 @@ pub(super) const DIALECT: Dialect = Dialect {
         cache_creation: &[],
     },
     provider: Some(SYSTEM),
+    session: Some(SESSION_ID),
+    user: Some(USER_ID),
     ..Dialect::NONE
 };

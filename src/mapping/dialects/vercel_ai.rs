@@ -29,6 +29,8 @@ pub(super) const DIALECT: Dialect = Dialect {
     ),
     inputs: ContentRule::Custom(inputs),
     outputs: ContentRule::Custom(outputs),
+    session: Some(SESSION_ID),
+    user: Some(USER_ID),
     ..Dialect::NONE
 };
 

@@ -18,6 +18,7 @@ pub(super) const DIALECT: Dialect = Dialect {
         cache_creation: &[],
     },
     message_format: FormatRule::IfAny(&[OPERATION_ID, CONVERSATION_ID], "voltagent"),
+    session: Some(CONVERSATION_ID),
     ..Dialect::NONE
 };
 

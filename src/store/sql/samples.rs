@@ -1,6 +1,6 @@
 //! Updates for tests.
 
-use crate::mapping::{SpanUsage, TraceUpdate};
+use crate::mapping::{SpanUsage, TraceRepairs, TraceUpdate};
 use crate::mlflow::records::{Cost, SpanRecord, SpanStatus, TraceState};
 
 /// An update with a root and its children, in experiment 0.
@@ -23,6 +23,7 @@ pub(super) fn update(trace_id: &str, spans: usize) -> TraceUpdate {
         spans: (0..spans).map(span).collect(),
         usage: vec![SpanUsage::default(); spans],
         run_ids: Vec::new(),
+        repairs: TraceRepairs::default(),
     }
 }
 
