@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use opentelemetry_mlflow::mapping::{SpanUsage, TraceUpdate};
+use opentelemetry_mlflow::mapping::{SpanUsage, TraceRepairs, TraceUpdate};
 use opentelemetry_mlflow::mlflow::records::{Cost, SpanRecord, SpanStatus, TraceState};
 use opentelemetry_mlflow::mlflow::tracking_uri::TrackingUri;
 use opentelemetry_mlflow::store::sql::{SqlOptions, SqlStore};
@@ -147,6 +147,7 @@ fn update(number: u64) -> TraceUpdate {
         usage: vec![SpanUsage::default(); spans.len()],
         spans,
         run_ids: Vec::new(),
+        repairs: TraceRepairs::default(),
     }
 }
 

@@ -94,3 +94,19 @@ impl Default for Repairs {
         Self { messages_once: false, ..Self::all(true) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_repair_is_documented() {
+        let documentation = include_str!("../../docs/repairs.md");
+        let schema = serde_json::to_value(schemars::schema_for!(Repairs)).unwrap();
+        let switches = schema["properties"].as_object().unwrap();
+        assert!(switches.len() > 10, "{schema}");
+        for switch in switches.keys() {
+            assert!(documentation.contains(&format!("| `{switch}` |")), "{switch} is not in docs/repairs.md");
+        }
+    }
+}

@@ -6,7 +6,8 @@ use tokio::sync::Semaphore;
 
 use super::report::Reporter;
 use super::route::Experiments;
-use crate::mapping::{MapContext, MapOptions, Mapped, map};
+use crate::mapping::{EnrichedRequest, MapContext, MapOptions, Mapped, Repairs, enrich_request, map};
+use crate::otlp::Refusal;
 use crate::pipeline::TraceRequest;
 use crate::store::StoreError;
 
@@ -33,26 +34,63 @@ impl Mapper {
     /// [`StoreError::Retry`] if the mapping ended early: it panicked, or the process is going down.
     pub(super) async fn map(
         &self,
-        request: Arc<TraceRequest>,
+        request: &Arc<TraceRequest>,
         experiments: Experiments,
         reporter: &Reporter,
     ) -> Result<Mapped, StoreError> {
-        let context = MapContext {
-            json: request.metadata.json,
-            run_id: request.metadata.run_id.clone(),
-            experiments,
-            ..MapContext::default()
-        };
-        let mapped = if request.metadata.bytes < LARGE_BYTES {
-            map(&request.body, &context, &self.options)
-        } else {
-            let _permit = self.large.acquire().await;
-            let options = Arc::clone(&self.options);
-            let mapping = tokio::task::spawn_blocking(move || map(&request.body, &context, &options));
-            let ended = |error| StoreError::retry("mapping ended early").caused_by(error);
-            mapping.await.map_err(ended)?
-        };
-        reporter.refused("mapping", mapped.refusals.iter().map(|refusal| refusal.spans).sum());
+        let context = MapContext { experiments, ..context(request) };
+        let mapped = self.run(request, move |request, options| map(&request.body, &context, options)).await?;
+        reporter.refused("mapping", spans(&mapped.refusals));
         Ok(mapped)
     }
+
+    /// Adds what the mapping finds out to a request, for a server that maps it again. None if nothing
+    /// is to be repaired: then the server gets what came in.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::map`].
+    pub(super) async fn enrich(
+        &self,
+        request: &Arc<TraceRequest>,
+        reporter: &Reporter,
+    ) -> Result<Option<EnrichedRequest>, StoreError> {
+        if self.options.repairs == Repairs::NONE {
+            return Ok(None);
+        }
+        let context = context(request);
+        let enrich = move |request: &TraceRequest, options: &MapOptions| {
+            enrich_request(&request.body, &context, options)
+        };
+        let enriched = self.run(request, enrich).await?;
+        reporter.refused("mapping", spans(&enriched.refusals));
+        Ok(Some(enriched))
+    }
+
+    /// Runs small work here, and large work on a blocking thread.
+    async fn run<T: Send + 'static>(
+        &self,
+        request: &Arc<TraceRequest>,
+        work: impl FnOnce(&TraceRequest, &MapOptions) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if request.metadata.bytes < LARGE_BYTES {
+            return Ok(work(request, &self.options));
+        }
+        let _permit = self.large.acquire().await;
+        let (request, options) = (Arc::clone(request), Arc::clone(&self.options));
+        let working = tokio::task::spawn_blocking(move || work(&request, &options));
+        working.await.map_err(|error| StoreError::retry("mapping ended early").caused_by(error))
+    }
+}
+
+fn context(request: &TraceRequest) -> MapContext {
+    MapContext {
+        json: request.metadata.json,
+        run_id: request.metadata.run_id.clone(),
+        ..MapContext::default()
+    }
+}
+
+fn spans(refusals: &[Refusal]) -> usize {
+    refusals.iter().map(|refusal| refusal.spans).sum()
 }

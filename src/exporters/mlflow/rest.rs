@@ -50,11 +50,17 @@ impl Rest {
         let server = self.connection.get().await?;
         let experiments = server.router.route(&request, &reporter.metrics).await?;
         let (payload, refusals) = if server.store.protocol().await? == Protocol::Otlp {
-            let (shipments, refusals) = split(&request.body, &experiments, &request.metadata);
+            let enriched = self.mapper.enrich(&request, reporter).await?;
+            let (body, mut refusals) = match &enriched {
+                Some(enriched) => (&enriched.request, enriched.refusals.clone()),
+                None => (&request.body, Vec::new()),
+            };
+            let (shipments, homeless) = split(body, &experiments, &request.metadata);
+            refusals.extend(homeless);
             (Payload::Otlp(shipments), refusals)
         } else {
             let workspace = request.metadata.workspace.clone();
-            let mapped = self.mapper.map(request, experiments, reporter).await?;
+            let mapped = self.mapper.map(&request, experiments, reporter).await?;
             (Payload::Mapped { workspace, updates: mapped.updates }, mapped.refusals)
         };
         Ok(PreparedRequest { payload, refusals, weight, _in_flight: in_flight })

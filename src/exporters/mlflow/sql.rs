@@ -43,7 +43,7 @@ impl Sql {
         let in_flight = reporter.metrics.in_flight(request.metadata.bytes);
         let weight = Weight::of(&request);
         let experiments = self.connection.get().await?.router.route(&request, &reporter.metrics).await?;
-        let mapped = self.mapper.map(request, experiments, reporter).await?;
+        let mapped = self.mapper.map(&request, experiments, reporter).await?;
         Ok(MappedRequest { updates: mapped.updates, refusals: mapped.refusals, weight, in_flight })
     }
 
