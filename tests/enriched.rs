@@ -168,7 +168,7 @@ fn resent_spans_replace_what_they_counted() {
             content: Some(span.content.clone()),
         });
         let stored = StoredTrace {
-            spans: spans.filter(|_| second.needs_stored_spans()).collect(),
+            spans: spans.filter(|_| second.needs_stored_spans(&write.record)).collect(),
             record: write.record.clone(),
             finalized: false,
             has_user: false,
@@ -177,6 +177,16 @@ fn resent_spans_replace_what_they_counted() {
         let again = merge(Some(stored), std::slice::from_ref(&second)).unwrap();
         assert_eq!(again.record.tokens.total, Some(total));
     }
+}
+
+#[test]
+fn negative_counts_of_a_sender_count_nothing() {
+    let stated = r#"{"input_tokens": 10, "output_tokens": -4, "total_tokens": 6}"#;
+    let (enriched, strict) = both(&[chat(1, 0, vec![pair("mlflow.chat.tokenUsage", text(stated))])]);
+    let (repaired, mlflow) = (record(&enriched).tokens, record(&strict).tokens);
+    assert_eq!((repaired.input, repaired.output), (Some(10), Some(0)));
+    assert_eq!((mlflow.input, mlflow.output), (Some(10), Some(-4)));
+    assert!(record(&enriched).cost.total.is_none_or(|cost| cost >= 0.0));
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub(super) fn enrich<'a>(
     if repairs.explicit_costs {
         add_stated_cost(attributes);
     }
-    add_cost(attributes, &options.prices);
+    add_cost(attributes, &options.prices, repairs.usage_totals);
     if repairs.messages_once {
         keep_messages_once(attributes);
     }
@@ -202,12 +202,16 @@ fn add_provider(attributes: &mut Attributes<'_>) -> Result<(), LoneSurrogate> {
     Ok(())
 }
 
-fn add_cost(attributes: &mut Attributes<'_>, prices: &PriceCatalogue) {
+fn add_cost(attributes: &mut Attributes<'_>, prices: &PriceCatalogue, none_negative: bool) {
     if attributes.contains(LLM_COST) {
         return;
     }
     let Some(cost) = cost(attributes, prices) else { return };
-    let costs = [cost.input, cost.output, cost.total].map(Value::Float);
+    let costs = [cost.input, cost.output, cost.total];
+    if none_negative && costs.iter().any(|cost| *cost < 0.0) {
+        return;
+    }
+    let costs = costs.map(Value::Float);
     let json = dumps(&Value::Dict(COST_KEYS.into_iter().zip(costs).collect())).unwrap_or_default();
     attributes.set(LLM_COST, Content::Text(Text::Verbatim(json.into())));
 }

@@ -6,7 +6,7 @@ use super::attributes::Content;
 use super::facts::facts;
 use super::map::{MapContext, group, prepare};
 use super::options::MapOptions;
-use super::python::{adumps, dumps};
+use super::python::{Value, adumps, dumps, loads};
 use super::span::MappedSpan;
 use super::tags::is_bookkeeping;
 use super::text::Text;
@@ -121,10 +121,23 @@ fn with_attributes(mapped: &MappedSpan<'_>, options: &MapOptions) -> Span {
 fn value(content: &Content<'_>) -> AnyValue {
     let text = match content {
         Content::Text(Text::Quoted(text)) => return text_value(text),
-        Content::Text(Text::Verbatim(json)) => json.clone().into_owned(),
+        Content::Text(Text::Verbatim(json)) => match scalar(json) {
+            Some(value) => return AnyValue { value: Some(value) },
+            None => json.clone().into_owned(),
+        },
         Content::Native(value) => dumps(value).unwrap_or_else(|_| adumps(value)),
     };
     AnyValue { value: Some(any_value::Value::String(text)) }
+}
+
+/// A number or a boolean, which the server would quote if it came as a text.
+fn scalar(json: &str) -> Option<any_value::Value> {
+    match loads(json).ok()? {
+        Value::Bool(value) => Some(any_value::Value::Bool(value)),
+        Value::Int(value) => value.as_i64().map(any_value::Value::Int),
+        Value::Float(value) => Some(any_value::Value::Double(value)),
+        _ => None,
+    }
 }
 
 /// A text, in the quotes of JSON where the server would take it for JSON without them.

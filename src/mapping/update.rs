@@ -59,9 +59,12 @@ pub struct TraceRepairs {
 impl TraceUpdate {
     /// Whether [`merge`](super::merge) needs the stored spans of an existing trace.
     ///
-    /// Totals are computed over the whole tree, so they need the spans that came before.
-    pub fn needs_stored_spans(&self) -> bool {
-        self.repairs.recount || self.usage.iter().any(|span| span.tokens.is_some() || span.cost.is_some())
+    /// Totals are computed over the whole tree, so they need the spans that came before; where neither
+    /// the update nor what is stored has any, there is nothing to compute.
+    pub fn needs_stored_spans(&self, stored: &TraceRecord) -> bool {
+        let has_totals = !stored.tokens.is_empty() || !stored.cost.is_empty();
+        (self.repairs.recount && has_totals)
+            || self.usage.iter().any(|span| span.tokens.is_some() || span.cost.is_some())
     }
 }
 
@@ -75,9 +78,10 @@ pub struct SpanUsage {
 }
 
 impl SpanUsage {
-    /// Fills totals that are missing.
+    /// Forgets negative numbers, and fills totals that are missing.
     pub(super) fn complete(&mut self) {
         for tally in [&mut self.tokens, &mut self.cost].into_iter().flatten() {
+            tally.drop_negative();
             tally.complete();
         }
     }

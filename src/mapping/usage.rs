@@ -60,6 +60,15 @@ impl Tally {
         }
     }
 
+    /// Forgets what is below zero: nobody can have used it.
+    pub fn drop_negative(&mut self) {
+        for value in &mut self.values {
+            if value.as_ref().is_some_and(|value| value.to_f64().is_ok_and(|value| value < 0.0)) {
+                *value = None;
+            }
+        }
+    }
+
     /// Adds what the other has; what has grown beyond a float is lost, as it fits no column.
     fn add(&mut self, other: &Self) {
         for (sum, value) in self.values.iter_mut().zip(&other.values) {

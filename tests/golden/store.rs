@@ -31,8 +31,9 @@ impl Store {
         artifact_root: impl Fn(i64) -> String,
     ) -> Vec<Refusal> {
         let trace_id = &updates[0].trace_id;
-        let with_spans = updates.iter().any(TraceUpdate::needs_stored_spans);
-        let stored = self.traces.get(trace_id).map(|trace| trace.as_stored(with_spans));
+        let stored = self.traces.get(trace_id).map(|trace| {
+            trace.as_stored(updates.iter().any(|update| update.needs_stored_spans(&trace.record)))
+        });
         let write = match merge(stored, updates) {
             Ok(write) => write,
             Err(refusal) => return vec![refusal],

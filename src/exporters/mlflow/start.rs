@@ -124,8 +124,8 @@ async fn server(
         Compat::Enriched => whole_batch(config),
     };
     let limits = BatchLimits { batch, waiting: WAITING, writers };
-    // Which database the server has is not known; the one with limits has the stricter rules.
-    let mapper = mapper(config, mapping::Backend::Postgres)?;
+    // Which database the server has is not known: what it cannot store, it refuses itself.
+    let mapper = mapper(config, mapping::Backend::Sqlite)?;
     Ok(Backend::Rest(Rest { connection, mapper }, Batcher::start(Arc::new(sink), limits)))
 }
 

@@ -48,8 +48,8 @@ impl TraceGroup<'_> {
         self.updates.first().map_or("", |update| update.trace_id.as_str())
     }
 
-    pub(super) fn needs_stored_spans(&self) -> bool {
-        self.updates.iter().any(TraceUpdate::needs_stored_spans)
+    pub(super) fn needs_stored_spans(&self, stored: &StoredTrace) -> bool {
+        self.updates.iter().any(|update| update.needs_stored_spans(&stored.record))
     }
 
     /// The experiments that the trace would go to if it were new.

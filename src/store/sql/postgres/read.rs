@@ -77,10 +77,12 @@ async fn details(
     groups: &[TraceGroup<'_>],
     stored: &mut HashMap<String, StoredTrace>,
 ) -> Result<(), Error> {
-    let existing = groups.iter().filter(|group| stored.contains_key(group.trace_id()));
-    let ids: Vec<&str> = existing.clone().map(TraceGroup::trace_id).collect();
-    let with_spans: Vec<&str> =
-        existing.filter(|group| group.needs_stored_spans()).map(TraceGroup::trace_id).collect();
+    let existing = groups.iter().filter_map(|group| Some((group, stored.get(group.trace_id())?)));
+    let ids: Vec<&str> = existing.clone().map(|(group, _)| group.trace_id()).collect();
+    let with_spans: Vec<&str> = existing
+        .filter(|(group, trace)| group.needs_stored_spans(trace))
+        .map(|(group, _)| group.trace_id())
+        .collect();
     let (metadata, locations, spans) = try_join3(
         session.client.query(&session.select_metadata, &[&ids]),
         session.client.query(&session.select_locations, &[&ids]),

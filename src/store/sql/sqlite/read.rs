@@ -41,7 +41,7 @@ pub(super) fn stored(
     for group in groups {
         let trace_id = group.trace_id();
         let Some(mut trace) = select_trace.query_row([trace_id], trace).optional()? else { continue };
-        if group.needs_stored_spans() {
+        if group.needs_stored_spans(&trace) {
             trace.spans = select_spans.query_map([trace_id], span)?.collect::<Result<_>>()?;
         }
         stored.insert(trace_id.to_owned(), trace);
