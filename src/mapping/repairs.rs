@@ -91,7 +91,9 @@ impl Repairs {
 
 impl Default for Repairs {
     fn default() -> Self {
-        Self { messages_once: false, ..Self::all(true) }
+        let mut repairs = Self::all(true);
+        repairs.messages_once = false;
+        repairs
     }
 }
 

@@ -51,12 +51,10 @@ impl Tally {
     /// Fills the total, the third value, where at least one of the first two is known.
     pub fn complete(&mut self) {
         if let [input, output, total @ None, ..] = &mut self.values {
-            let parts = [input, output].into_iter().flatten();
-            let sum = parts.fold(Ok(None), |sum: Result<Option<Number>, _>, part| match sum? {
-                None => Ok(Some(part.clone())),
-                Some(sum) => sum.plus(part).map(Some),
-            });
-            *total = sum.unwrap_or(None);
+            *total = match (input.as_ref(), output.as_ref()) {
+                (Some(input), Some(output)) => input.plus(output).ok(),
+                (known, other) => known.or(other).cloned(),
+            };
         }
     }
 
