@@ -151,21 +151,16 @@ impl<'r, 'a> Reader<'r, 'a> {
 
     /// Previews from the last root.
     fn read_previews(&mut self) {
-        let Some((index, root)) = self.roots().next_back() else { return };
+        let Some((_, root)) = self.roots().next_back() else { return };
         let (backend, repair) = (self.surroundings.backend, self.surroundings.repairs.previews);
-        let mut read =
-            |key: &'static str, role| match preview(root.attributes.content(key)?, role, backend, repair) {
-                Preview::Text(text) => Some(Ok(text)),
-                Preview::Failed => Some(Err(())),
-                Preview::Unusable => {
-                    self.guilty.push((index, Unusable::Preview(key)));
-                    None
-                }
-            };
-        let (request, response) = (read(SPAN_INPUTS, "user"), read(SPAN_OUTPUTS, "assistant"));
-        self.facts.preview_failed = request == Some(Err(()));
-        self.facts.request_preview = request.and_then(Result::ok);
-        self.facts.response_preview = response.and_then(Result::ok);
+        let read = |key, role| {
+            let content = root.attributes.content(key)?;
+            Some(preview(content, role, backend, repair))
+        };
+        let request = read(SPAN_INPUTS, "user");
+        self.facts.preview_failed = request == Some(Preview::Failed);
+        self.facts.request_preview = request.and_then(Preview::into_text);
+        self.facts.response_preview = read(SPAN_OUTPUTS, "assistant").and_then(Preview::into_text);
     }
 
     /// Makes the texts fit their columns, or refuses them.

@@ -14,10 +14,18 @@ const LENGTH: usize = 1000;
 pub(super) enum Preview {
     /// The text.
     Text(String),
-    /// MLflow fails, notes it in its log, and goes on without a preview.
+    /// MLflow finds none, or one that is no text.
     Failed,
-    /// MLflow gets something that the database cannot store.
-    Unusable,
+}
+
+impl Preview {
+    /// The text, if there is one.
+    pub(super) fn into_text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Failed => None,
+        }
+    }
 }
 
 /// Finds the preview of inputs or outputs: the last message of a role, or else the whole text.
@@ -115,18 +123,16 @@ fn part_text(part: &Value) -> Option<Option<&Value>> {
 fn shorten(value: &Value, backend: Backend) -> Preview {
     match value {
         Value::Str(text) if text.len() <= LENGTH => {
-            text.as_utf8().map_or(Preview::Unusable, |text| Preview::Text(text.to_owned()))
+            text.as_utf8().map_or(Preview::Failed, |text| Preview::Text(text.to_owned()))
         }
         Value::Str(text) => match text.prefix(LENGTH - 3).into_utf8() {
             Ok(text) => Preview::Text(text + "..."),
-            Err(_) => Preview::Unusable,
+            Err(_) => Preview::Failed,
         },
         Value::List(values) if values.len() <= LENGTH => match (backend, postgres_array(values)) {
             (Backend::Postgres, Some(array)) => Preview::Text(array),
-            _ => Preview::Unusable,
+            _ => Preview::Failed,
         },
-        Value::Dict(members) if members.len() <= LENGTH => Preview::Unusable,
-        Value::Bytes(bytes) if bytes.len() <= LENGTH => Preview::Unusable,
         _ => Preview::Failed,
     }
 }
@@ -195,10 +201,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_unusable_or_fails() {
+    fn what_is_no_text_gives_no_preview() {
         let list = Value::List(vec![Value::from("a"), Value::from("b c")]);
         let list = Content::Native(list);
-        assert_eq!(preview(&list, "user", Backend::Sqlite, false), Preview::Unusable);
+        assert_eq!(preview(&list, "user", Backend::Sqlite, false), Preview::Failed);
         assert_eq!(
             preview(&list, "user", Backend::Postgres, false),
             Preview::Text(r#"{a,"b c"}"#.to_owned())
