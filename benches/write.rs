@@ -89,7 +89,7 @@ fn content(seed: u64) -> String {
     while text.len() < CONTENT_BYTES {
         number = hash(number);
         text.push_str(WORDS[number as usize % WORDS.len()]);
-        if number % 11 == 0 {
+        if number.is_multiple_of(11) {
             text.push_str(&format!(" {:x}", number >> 40));
         }
     }

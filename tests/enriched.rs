@@ -98,6 +98,13 @@ fn trace_names_come_from_the_root_or_the_first_genai_span() {
 }
 
 #[test]
+fn long_names_are_cut() {
+    let (enriched, _) = both(&[span(1, 0, &"n".repeat(9000), vec![])]);
+    assert_eq!(record(&enriched).trace_name.unwrap().len(), 4096);
+    assert_eq!(enriched.spans[0].name.len(), 9000);
+}
+
+#[test]
 fn trace_names_do_not_depend_on_the_order_of_requests() {
     let http = span(1, 0, "POST /ask", vec![pair("http.request.method", text("POST"))]);
     let parts = [http, chat(2, 1, vec![])].map(|span| both(&[span]).0);

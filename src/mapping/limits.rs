@@ -54,8 +54,9 @@ pub(super) fn fit<'t>(
     limit: usize,
     repair: bool,
 ) -> Result<Cow<'t, str>, Unusable> {
-    if repair && backend != Backend::Sqlite {
-        let text = if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { text };
+    if repair {
+        let is_unstorable = backend != Backend::Sqlite && text.contains('\0');
+        let text = if is_unstorable { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { text };
         return Ok(match cut(&text, limit).len() {
             length if length == text.len() => text,
             length => Cow::Owned(text.get(..length).unwrap_or_default().to_owned()),
@@ -77,5 +78,8 @@ pub(super) fn check_length(name: &'static str, text: &str, limit: usize) -> Resu
 
 /// The first characters of a text.
 pub(super) fn cut(text: &str, characters: usize) -> &str {
+    if text.len() <= characters {
+        return text;
+    }
     text.char_indices().nth(characters).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
