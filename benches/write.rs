@@ -7,6 +7,7 @@
 //! `cargo bench --features full --bench write [-- SPANS]`
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a benchmark fails loudly, and prints"
