@@ -1,4 +1,13 @@
-//! OpenTelemetry-native GenAI tracing for MLflow.
+//! OpenTelemetry-native GenAI tracing for [MLflow](https://mlflow.org).
+//!
+//! Most users want the collector: `cargo gateway` runs the binary `otel-mlflow`, which takes OTLP
+//! in and writes MLflow traces. The README says how to plug it in.
+//!
+//! As a library, the default features give the names of the GenAI and MLflow conventions
+//! ([`semconv`]) and nothing else. The feature `gateway` gives the parts of the collector, which
+//! stand on their own: `otlp` decodes requests, `mapping` turns them into MLflow's rows without
+//! any I/O, `store` writes those to a server or, with the features `sqlite` and `postgres`, into a
+//! database.
 
 pub mod semconv;
 

@@ -8,6 +8,30 @@
 //!
 //! Both are deterministic: no clock, no randomness, no waiting. A store calls the second step
 //! inside its transaction, with the rows it has locked.
+//!
+//! ```
+//! use opentelemetry_mlflow::mapping::prices::PriceCatalogue;
+//! use opentelemetry_mlflow::mapping::{Backend, MapContext, MapOptions, Repairs, map};
+//! use opentelemetry_mlflow::otlp::model::{ExportTraceServiceRequest, ResourceSpans, ScopeSpans, Span};
+//!
+//! let span = Span {
+//!     trace_id: vec![0x5b; 16],
+//!     span_id: vec![0xee; 8],
+//!     name: "chat gpt-4o-mini".to_owned(),
+//!     start_time_unix_nano: 1_735_689_600_000_000_000,
+//!     end_time_unix_nano: 1_735_689_601_000_000_000,
+//!     ..Span::default()
+//! };
+//! let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
+//! let resource_spans = vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }];
+//! let request = ExportTraceServiceRequest { resource_spans };
+//!
+//! let options =
+//!     MapOptions { backend: Backend::Sqlite, prices: PriceCatalogue::bundled(), repairs: Repairs::default() };
+//! let mapped = map(&request, &MapContext::default(), &options);
+//! assert_eq!(mapped.updates[0].trace_id, "tr-5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b");
+//! assert_eq!(mapped.updates[0].spans[0].name, "chat gpt-4o-mini");
+//! ```
 
 pub mod prices;
 pub mod python;
