@@ -27,7 +27,7 @@ def arguments():
     parser.add_argument("--load", required=True, help="the load generator")
     parser.add_argument("--databases", default="sqlite,postgresql")
     parser.add_argument("--seconds", type=float, default=15, help="length of each measurement")
-    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--traces", type=int, default=128, help="traces per request, of 4 spans each; SDKs send up to 512 spans")
     parser.add_argument("--mlflow-workers", type=int, default=4, help="worker processes of MLflow's server; 4 is its default")
     parser.add_argument("--skip-rest", action="store_true")
