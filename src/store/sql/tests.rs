@@ -425,7 +425,7 @@ async fn what_is_wrong_with_a_postgresql_url_is_said() {
         let error = elsewhere(&fresh.uri, database, "no_such_database").await;
         assert!(matches!(&error, StoreError::Fatal { reason, .. } if reason.contains("createdb")), "{error}");
         let address = before.rsplit_once(['@', '/']).unwrap().1;
-        let login = format!("{}@{address}", "no_such_user");
+        let login = format!("no_such_user:wrong@{address}");
         let uri = TrackingUri::parse(&format!("postgresql://{login}/{database}")).unwrap();
         let error = SqlStore::connect(&uri, SqlOptions::default()).await.err().unwrap();
         assert!(
