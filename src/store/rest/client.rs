@@ -13,6 +13,7 @@ use super::answer::{self, Answer};
 use super::credentials::Credentials;
 use super::retry::{Backoff, parse_retry_after};
 use super::{RestError, RestOptions, RetryConfig, tls};
+use crate::mlflow::tracking_uri::percent_decode;
 
 /// How much of an answer is read. MLflow's answers to writes are far smaller; the spans of a trace
 /// are the largest thing that is ever asked for.
@@ -173,25 +174,6 @@ fn take_user(url: &mut Url) -> Option<(String, SecretString)> {
     let _ = url.set_username("");
     let _ = url.set_password(None);
     (!username.is_empty()).then(|| (username, password.into()))
-}
-
-fn percent_decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let code = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match code.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| first == b'%') {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The headers of every request.

@@ -9,6 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
+use crate::mlflow::tracking_uri::percent_decode;
 use crate::store::StoreError;
 
 /// What is demanded of the connection: libpq's `sslmode`.
@@ -50,9 +51,9 @@ impl TlsParameters {
             let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             match key {
                 "sslmode" => found.verify = mode(value)?,
-                "sslrootcert" => found.root_certificates = Some(decode(value)),
-                "sslcert" => found.client_certificate = Some(decode(value)),
-                "sslkey" => found.client_key = Some(decode(value)),
+                "sslrootcert" => found.root_certificates = Some(percent_decode(value)),
+                "sslcert" => found.client_certificate = Some(percent_decode(value)),
+                "sslkey" => found.client_key = Some(percent_decode(value)),
                 _ => rest.push(parameter),
             }
         }
@@ -76,26 +77,6 @@ fn mode(value: &str) -> Result<Verify, StoreError> {
             "unknown sslmode in the tracking URI; use disable, allow, prefer, require, verify-ca or verify-full",
         )),
     }
-}
-
-/// Undoes percent-encoding; what is not encoded properly stays as it is.
-fn decode(value: &str) -> String {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| first == b'%') {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The configuration of rustls for these parameters.
