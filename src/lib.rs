@@ -11,6 +11,11 @@
 
 pub mod semconv;
 
+#[cfg(feature = "instrument")]
+pub mod genai;
+#[cfg(feature = "instrument")]
+pub mod instrument;
+
 #[cfg(feature = "gateway")]
 pub mod commands;
 #[cfg(feature = "gateway")]

@@ -6,7 +6,7 @@ use super::python::{Dict, Number, Value, dumps, int_from_str};
 use super::repairs::Repairs;
 use super::text::Text;
 use super::usage::COST_KEYS;
-use crate::semconv::gen_ai::{USAGE_CACHE_CREATION_FORMER, USAGE_CACHE_READ_FORMER};
+use crate::semconv::gen_ai_former::{USAGE_CACHE_CREATION_FORMER, USAGE_CACHE_READ_FORMER};
 use crate::semconv::mlflow::LLM_COST;
 
 /// Repairs counts that a dialect has given; only those that fit 64 bits are touched.

@@ -5,11 +5,13 @@
 
 pub mod claude_code;
 pub mod gen_ai;
+pub mod gen_ai_former;
 pub mod google_adk;
 pub mod laminar;
 pub mod langfuse;
 pub mod livekit;
 pub mod mlflow;
+pub mod openai;
 pub mod openinference;
 pub mod otel;
 pub mod traceloop;

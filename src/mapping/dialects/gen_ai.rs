@@ -2,6 +2,7 @@
 
 use super::{ContentRule, CostRule, Dialect, Source, TypeRule, UsageRule};
 use crate::semconv::gen_ai::*;
+use crate::semconv::gen_ai_former::*;
 
 pub(super) const DIALECT: Dialect = Dialect {
     span_type: TypeRule::Attribute(OPERATION_NAME, OPERATION_TYPES),

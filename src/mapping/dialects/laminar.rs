@@ -1,7 +1,8 @@
 //! Laminar.
 
 use super::{ContentRule, Dialect, FormatRule, Source, TypeRule, UsageRule, gen_ai};
-use crate::semconv::gen_ai::{SYSTEM, USAGE_INPUT_TOKENS, USAGE_OUTPUT_TOKENS};
+use crate::semconv::gen_ai::{USAGE_INPUT_TOKENS, USAGE_OUTPUT_TOKENS};
+use crate::semconv::gen_ai_former::SYSTEM;
 use crate::semconv::laminar::*;
 
 pub(super) const DIALECT: Dialect = Dialect {

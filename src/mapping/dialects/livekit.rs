@@ -8,9 +8,10 @@ use crate::mapping::python::{Dict, LoadsError, Value, adumps, loads_text};
 use crate::mapping::text::Text;
 use crate::mapping::unusable::Unusable;
 use crate::otlp::model::span::Event;
-use crate::semconv::gen_ai::{
+use crate::semconv::gen_ai::{OPERATION_NAME, REQUEST_MODEL};
+use crate::semconv::gen_ai_former::{
     EVENT_ASSISTANT_MESSAGE, EVENT_CHOICE, EVENT_CONTENT, EVENT_ROLE, EVENT_SYSTEM_MESSAGE,
-    EVENT_USER_MESSAGE, OPERATION_NAME, REQUEST_MODEL,
+    EVENT_USER_MESSAGE,
 };
 use crate::semconv::livekit::*;
 

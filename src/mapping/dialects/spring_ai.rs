@@ -7,6 +7,7 @@ use crate::mapping::python::Value;
 use crate::mapping::text::Text;
 use crate::mapping::unusable::Unusable;
 use crate::semconv::gen_ai::*;
+use crate::semconv::gen_ai_former::*;
 
 pub(super) const DIALECT: Dialect = Dialect {
     span_type: TypeRule::Attribute(OPERATION_NAME, &[("chat", "CHAT_MODEL"), ("embeddings", "EMBEDDING")]),

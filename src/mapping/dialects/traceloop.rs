@@ -1,7 +1,7 @@
 //! OpenLLMetry (Traceloop), current and former.
 
 use super::{ContentRule, Dialect, Source, TypeRule, UsageRule};
-use crate::semconv::gen_ai::{SYSTEM, USAGE_COMPLETION_TOKENS, USAGE_PROMPT_TOKENS};
+use crate::semconv::gen_ai_former::{SYSTEM, USAGE_COMPLETION_TOKENS, USAGE_PROMPT_TOKENS};
 use crate::semconv::traceloop::*;
 
 pub(super) const DIALECT: Dialect = Dialect {

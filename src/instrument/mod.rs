@@ -1,0 +1,15 @@
+//! GenAI telemetry from a Rust service, through the OpenTelemetry API alone.
+//!
+//! [`Instrumentation`] says where telemetry goes and what it may hold; [`Scope`] sets conversation,
+//! user and prompt for everything inside.
+
+mod event;
+mod hosts;
+mod instrumentation;
+mod metrics;
+mod naming;
+mod scope;
+
+pub use instrumentation::{Instrumentation, InstrumentationBuilder};
+pub use naming::{Naming, STABILITY_VARIABLE};
+pub use scope::Scope;
