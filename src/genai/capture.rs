@@ -172,6 +172,11 @@ impl CapturePolicy {
         self
     }
 
+    /// How many bytes one attribute may hold.
+    pub(crate) fn content_limit(&self) -> usize {
+        self.max_content_bytes
+    }
+
     /// Turns content into what is recorded of it; the given secrets never are.
     #[must_use]
     pub fn recorder<'a>(&'a self, secrets: &'a [String]) -> Recorder<'a> {

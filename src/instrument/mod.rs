@@ -8,6 +8,8 @@ mod hosts;
 mod instrumentation;
 mod metrics;
 mod naming;
+#[cfg(feature = "async-openai")]
+pub mod openai;
 mod scope;
 
 pub use instrumentation::{Instrumentation, InstrumentationBuilder};

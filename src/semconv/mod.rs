@@ -14,6 +14,7 @@ pub mod mlflow;
 pub mod openai;
 pub mod openinference;
 pub mod otel;
+pub mod otel_mlflow;
 pub mod traceloop;
 pub mod vercel_ai;
 pub mod voltagent;

@@ -1,0 +1,226 @@
+//! What is learned about a call, in the attributes of the conventions.
+
+use std::borrow::Cow;
+
+use opentelemetry::logs::AnyValue;
+use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
+
+use super::usage::Usage;
+use crate::genai::{CapturePolicy, ContentKind, Json, Message, Part, Recorder};
+use crate::instrument::event::structured;
+use crate::instrument::instrumentation::Instrumentation;
+use crate::semconv::gen_ai;
+
+/// Which signals content goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wants {
+    pub(crate) spans: bool,
+    pub(crate) events: bool,
+}
+
+/// What is known of a call so far. Readers of requests and responses fill it; it is emptied onto
+/// the span when it starts and when it ends.
+pub(crate) struct Facts {
+    instrumentation: Instrumentation,
+    wants: Wants,
+    /// Never recorded, whatever carries them.
+    secrets: Vec<String>,
+    /// Everything but content, for spans and events.
+    pub(crate) attributes: Vec<KeyValue>,
+    /// How many of the attributes the span has already.
+    on_span: usize,
+    /// The conversation is known from the scope or the request.
+    has_conversation: bool,
+    /// How many dimensions the request asked for, if it did.
+    pub(crate) dimensions: Option<i64>,
+    /// Content, as JSON text.
+    pub(crate) span_content: Vec<KeyValue>,
+    /// Content, structured.
+    pub(crate) event_content: Vec<(Key, AnyValue)>,
+    pub(crate) request_model: Option<String>,
+    pub(crate) response_model: Option<String>,
+    pub(crate) service_tier: Option<String>,
+    pub(crate) system_fingerprint: Option<String>,
+    pub(crate) usage: Usage,
+    /// Tools that the model asked for: id, name, arguments.
+    pub(crate) tool_calls: Vec<(String, String, String)>,
+    /// The form in which sound was asked for, such as `wav`.
+    pub(crate) audio_format: Option<String>,
+    /// The form in which pictures were asked for, such as `png`.
+    pub(crate) image_format: Option<String>,
+}
+
+impl Facts {
+    pub(crate) fn new(instrumentation: Instrumentation, wants: Wants, secrets: Vec<String>) -> Self {
+        Self {
+            instrumentation,
+            wants,
+            secrets,
+            attributes: Vec::with_capacity(24),
+            on_span: 0,
+            has_conversation: false,
+            dimensions: None,
+            span_content: Vec::new(),
+            event_content: Vec::new(),
+            request_model: None,
+            response_model: None,
+            service_tier: None,
+            system_fingerprint: None,
+            usage: Usage::default(),
+            tool_calls: Vec::new(),
+            audio_format: None,
+            image_format: None,
+        }
+    }
+
+    /// Whether content is recorded anywhere; where not, it need not be read.
+    pub(crate) fn wants_content(&self) -> bool {
+        self.wants.spans || self.wants.events
+    }
+
+    /// Whether content is recorded on the span.
+    pub(crate) fn wants_span_content(&self) -> bool {
+        self.wants.spans
+    }
+
+    /// The attributes that the span does not have yet. They stay where events need them as well.
+    pub(crate) fn for_span(&mut self) -> Vec<KeyValue> {
+        let new = self.attributes.get(self.on_span..).unwrap_or_default().to_vec();
+        self.on_span = self.attributes.len();
+        new
+    }
+
+    /// An attribute of the scope around the call.
+    pub(crate) fn scoped(&mut self, attribute: KeyValue) {
+        self.has_conversation |= attribute.key.as_str() == gen_ai::CONVERSATION_ID;
+        self.attributes.push(attribute);
+    }
+
+    /// The conversation that the call itself names; the scope's comes first.
+    pub(crate) fn conversation(&mut self, id: Option<Cow<'_, str>>) {
+        if !self.has_conversation {
+            self.has_conversation = id.is_some();
+            self.string(gen_ai::CONVERSATION_ID, id);
+        }
+    }
+
+    /// What may be kept of content.
+    pub(crate) fn policy(&self) -> &CapturePolicy {
+        &self.instrumentation.settings().capture
+    }
+
+    pub(crate) fn string(&mut self, key: &'static str, value: Option<Cow<'_, str>>) {
+        if let Some(value) = value {
+            self.attributes.push(KeyValue::new(key, value.into_owned()));
+        }
+    }
+
+    pub(crate) fn int(&mut self, key: &'static str, value: Option<i64>) {
+        self.attributes.extend(value.map(|value| KeyValue::new(key, value)));
+    }
+
+    pub(crate) fn double(&mut self, key: &'static str, value: Option<f64>) {
+        self.attributes.extend(value.map(|value| KeyValue::new(key, value)));
+    }
+
+    pub(crate) fn strings(&mut self, key: &'static str, values: Vec<String>) {
+        if !values.is_empty() {
+            let values: Vec<StringValue> = values.into_iter().map(StringValue::from).collect();
+            self.attributes.push(KeyValue::new(key, Value::Array(Array::String(values))));
+        }
+    }
+
+    /// The model that was asked for; the name of the deployment does not replace it.
+    pub(crate) fn requested_model(&mut self, model: Option<Cow<'_, str>>) {
+        if let Some(model) = model.filter(|model| !model.is_empty()) {
+            self.request_model = Some(model.into_owned());
+        }
+    }
+
+    pub(crate) fn responding_model(&mut self, model: Option<Cow<'_, str>>) {
+        if let Some(model) = model.filter(|model| !model.is_empty()) {
+            self.response_model = Some(model.into_owned());
+        }
+    }
+
+    pub(crate) fn used(&mut self, usage: Option<&Json<'_>>) {
+        if let Some(usage) = usage.and_then(Usage::read) {
+            self.usage = usage;
+        }
+    }
+
+    /// Messages given to the model.
+    pub(crate) fn input_messages(&mut self, messages: Vec<Message<'_>>) {
+        self.messages(gen_ai::INPUT_MESSAGES, ContentKind::InputMessage, messages);
+    }
+
+    /// Messages of the model.
+    pub(crate) fn output_messages(&mut self, messages: Vec<Message<'_>>) {
+        self.messages(gen_ai::OUTPUT_MESSAGES, ContentKind::OutputMessage, messages);
+    }
+
+    fn messages(&mut self, key: &'static str, kind: ContentKind, messages: Vec<Message<'_>>) {
+        if self.wants_content() && !messages.is_empty() {
+            let recorded = self.recorder().messages(kind, messages);
+            self.content(key, &recorded);
+        }
+    }
+
+    /// Instructions given apart from the messages.
+    pub(crate) fn system_instructions(&mut self, parts: Vec<Part<'_>>) {
+        if self.wants_content() && !parts.is_empty() {
+            let recorded = self.recorder().parts(ContentKind::SystemInstructions, parts);
+            self.content(gen_ai::SYSTEM_INSTRUCTIONS, &recorded);
+        }
+    }
+
+    /// Tools that were offered.
+    pub(crate) fn tool_definitions(&mut self, tools: Vec<Json<'_>>) {
+        if self.wants_content() && !tools.is_empty() {
+            let recorded = self.recorder().value(ContentKind::ToolDefinition, tools.into());
+            self.content(gen_ai::TOOL_DEFINITIONS, &recorded);
+        }
+    }
+
+    /// Content that only MLflow has a place for, on spans.
+    pub(crate) fn span_value(&mut self, key: &'static str, kind: ContentKind, value: Json<'_>) {
+        if self.wants.spans {
+            let recorded = self.recorded(kind, value);
+            self.span_content.push(KeyValue::new(key, recorded.to_string()));
+        }
+    }
+
+    /// What may be recorded of a value.
+    pub(crate) fn recorded<'v>(&self, kind: ContentKind, value: Json<'v>) -> Json<'v> {
+        self.recorder().value(kind, value)
+    }
+
+    /// Variables of a prompt template.
+    pub(crate) fn prompt_variable(&mut self, key: String, value: &str) {
+        if self.wants_content() {
+            let value = self.recorder().text(ContentKind::PromptVariable, value.into()).into_owned();
+            if self.wants.events {
+                self.event_content.push((key.clone().into(), AnyValue::from(value.clone())));
+            }
+            if self.wants.spans {
+                self.span_content.push(KeyValue::new(key, value));
+            }
+        }
+    }
+
+    /// The text of an error, without secrets.
+    pub(crate) fn error_text(&self, text: &str) -> String {
+        self.recorder().text(ContentKind::Error, text.into()).into_owned()
+    }
+
+    fn recorder(&self) -> Recorder<'_> {
+        self.policy().recorder(&self.secrets)
+    }
+
+    fn content(&mut self, key: &'static str, recorded: &Json<'_>) {
+        let span = self.wants.spans.then(|| KeyValue::new(key, recorded.to_string()));
+        let event = self.wants.events.then(|| (Key::from_static_str(key), structured(recorded)));
+        self.span_content.extend(span);
+        self.event_content.extend(event);
+    }
+}

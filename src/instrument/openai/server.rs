@@ -1,0 +1,34 @@
+//! The server that is called.
+
+use opentelemetry::KeyValue;
+use reqwest::Url;
+
+use super::provider;
+
+/// Its address and port.
+pub(super) struct Server {
+    pub(super) address: String,
+    port: Option<u16>,
+}
+
+impl Server {
+    pub(super) fn of(url: &Url) -> Self {
+        let address = url.host_str().unwrap_or_default();
+        // The conventions want addresses of version 6 without the brackets that URLs need.
+        let address = address.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Self { address, port: url.port_or_known_default() }
+    }
+
+    pub(super) fn attributes(&self) -> impl Iterator<Item = KeyValue> {
+        [
+            Some(KeyValue::new("server.address", self.address.clone())),
+            self.port.map(|port| KeyValue::new("server.port", i64::from(port))),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    pub(super) fn provider(&self, has_deployment: bool) -> &'static str {
+        provider::provider(&self.address, has_deployment)
+    }
+}

@@ -1,0 +1,130 @@
+//! A call that is traced, and what is known of it.
+
+use opentelemetry::trace::Span;
+use opentelemetry::{KeyValue, global};
+
+use super::error::CallError;
+use super::exchange;
+use super::facts::Facts;
+use super::multipart;
+use super::route::Api;
+use super::server::Server;
+use super::stream::Stream;
+use crate::genai::{ContentKind, Json};
+use crate::instrument::instrumentation::Instrumentation;
+use crate::semconv::{gen_ai, openai};
+
+/// A call that is traced.
+pub(super) struct Traced {
+    pub(super) api: Api,
+    pub(super) span: global::BoxedSpan,
+    pub(super) facts: Facts,
+    pub(super) server: Server,
+    pub(super) provider: String,
+    /// How often the request was sent again.
+    pub(super) resends: i64,
+    /// Reads the form that is being sent.
+    pub(super) form: Option<multipart::Reader>,
+    pub(super) stream: Option<Stream>,
+    /// The caller did not ask for usage, the layer did.
+    pub(super) hides_usage: bool,
+}
+
+/// How a call came to its end.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The answer was read to its end.
+    Complete,
+    /// There was no answer, or one that says that the call failed.
+    Failed(CallError),
+    /// The caller stopped reading.
+    Dropped,
+}
+
+/// What an event of a stream means for those who pass it on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    /// The caller did not ask for it.
+    pub(super) hide: bool,
+    /// All that belongs to the answer has been said.
+    pub(super) complete: bool,
+}
+
+impl Traced {
+    pub(super) fn new(
+        api: Api,
+        span: global::BoxedSpan,
+        facts: Facts,
+        server: Server,
+        provider: String,
+    ) -> Self {
+        Self { api, span, facts, server, provider, resends: 0, form: None, stream: None, hides_usage: false }
+    }
+
+    /// The span's name.
+    pub(super) fn name(api: Api, model: Option<&str>) -> String {
+        match model.filter(|_| api != Api::FetchResponse) {
+            Some(model) => format!("{} {model}", api.operation()),
+            None => api.operation().to_owned(),
+        }
+    }
+
+    /// What a sampler decides by.
+    pub(super) fn identity(api: Api, provider: &str, model: Option<&str>, server: &Server) -> Vec<KeyValue> {
+        let mut attributes = Vec::with_capacity(6);
+        attributes.push(KeyValue::new(gen_ai::OPERATION_NAME, api.operation()));
+        attributes.push(KeyValue::new(gen_ai::PROVIDER_NAME, provider.to_owned()));
+        attributes.extend(model.map(|model| KeyValue::new(gen_ai::REQUEST_MODEL, model.to_owned())));
+        attributes.extend(server.attributes());
+        attributes.extend(api.api_type().map(|kind| KeyValue::new(openai::API_TYPE, kind)));
+        attributes
+    }
+
+    /// What metrics are told apart by.
+    pub(super) fn dimensions(&self) -> Vec<KeyValue> {
+        let model = self.facts.request_model.as_deref();
+        let mut attributes = Self::identity(self.api, &self.provider, model, &self.server);
+        attributes.retain(|attribute| attribute.key.as_str() != openai::API_TYPE);
+        let model = self.facts.response_model.clone();
+        attributes.extend(model.map(|model| KeyValue::new(gen_ai::RESPONSE_MODEL, model)));
+        attributes
+    }
+
+    /// Takes an event of the stream in.
+    pub(super) fn chunk(&mut self, data: &[u8], instrumentation: &Instrumentation) -> Seen {
+        let Some(mut stream) = self.stream.take() else { return Seen::default() };
+        let only_usage = stream.event(data, &mut self.facts);
+        if data != b"[DONE]" {
+            stream.time(|| instrumentation.named(self.dimensions()), instrumentation.instruments());
+            if instrumentation.settings().chunk_events {
+                self.chunk_event(stream.chunks() - 1, data);
+            }
+        }
+        let seen = Seen { hide: only_usage && self.hides_usage, complete: stream.is_complete() };
+        self.stream = Some(stream);
+        seen
+    }
+
+    /// The chunk as an event of the span, in the form that MLflow's page shows.
+    fn chunk_event(&mut self, index: i64, data: &[u8]) {
+        if !self.facts.wants_span_content() || !self.span.is_recording() {
+            return;
+        }
+        let Ok(chunk) = Json::parse(data) else { return };
+        let value = self.facts.recorded(ContentKind::OutputMessage, chunk).to_string();
+        self.span.add_event(
+            format!("mlflow.chunk.item.{index}"),
+            vec![KeyValue::new("mlflow.chunk.value", value)],
+        );
+    }
+
+    /// What the form said that was sent, once it is known.
+    pub(super) fn read_form(&mut self) {
+        let Some(form) = self.form.take() else { return };
+        exchange::form(self.api, &form.finish(), &mut self.facts);
+        if let Some(model) = self.facts.request_model.as_deref() {
+            self.span.update_name(Self::name(self.api, Some(model)));
+            self.facts.attributes.push(KeyValue::new(gen_ai::REQUEST_MODEL, model.to_owned()));
+        }
+    }
+}
