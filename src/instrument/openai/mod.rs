@@ -34,5 +34,8 @@ mod stream;
 mod traced;
 mod usage;
 
+#[cfg(test)]
+mod tests;
+
 pub use client::InstrumentClient;
 pub use layer::{OpenAiLayer, OpenAiService};

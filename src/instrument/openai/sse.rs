@@ -99,6 +99,8 @@ impl Sse {
 #[derive(Debug, Default)]
 pub(super) struct Blocks {
     held: BytesMut,
+    /// What was made of the last event, whose `\r` may still be followed by its `\n`.
+    last_was_passed: bool,
 }
 
 impl Blocks {
@@ -106,7 +108,15 @@ impl Blocks {
     /// says that they are to be left out.
     pub(super) fn push(&mut self, piece: &[u8], sse: &mut Sse, mut hide: impl FnMut(&[u8]) -> bool) -> Bytes {
         let mut passed = BytesMut::new();
-        for line in piece.split_inclusive(|byte| *byte == b'\n') {
+        let ends_last = sse.after_cr && self.held.is_empty() && piece.first() == Some(&b'\n');
+        if ends_last && self.last_was_passed {
+            passed.extend_from_slice(b"\n");
+        }
+        for (at, line) in piece.split_inclusive(|byte| *byte == b'\n').enumerate() {
+            if at == 0 && ends_last {
+                sse.push(line, |_| {});
+                continue;
+            }
             self.held.extend_from_slice(line);
             let (mut complete, mut hidden) = (false, false);
             sse.push(line, |event| {
@@ -118,6 +128,7 @@ impl Blocks {
             }
             if complete {
                 self.held.clear();
+                self.last_was_passed = !hidden;
             }
         }
         passed.freeze()

@@ -1,0 +1,115 @@
+//! Chat and legacy completions.
+
+use serde_json::json;
+
+use super::{Api, request, response, stream};
+
+#[test]
+fn a_request_with_all_its_options() {
+    let body = json!({
+        "model": "gpt-4o-mini", "temperature": 0.5, "top_p": 0.9, "max_completion_tokens": 100, "n": 2, "seed": 42,
+        "frequency_penalty": 0.1, "presence_penalty": 0.2, "stop": ["\n\n"], "service_tier": "default",
+        "stream": true, "reasoning_effort": "low",
+        "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}},
+        "tools": [{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}}],
+        "messages": [
+            {"role": "developer", "content": "Be brief."},
+            {"role": "user", "name": "ann", "content": [
+                {"type": "text", "text": "Hi"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+                {"type": "image_url", "image_url": {"url": "https://e.test/a.png"}},
+                {"type": "input_audio", "input_audio": {"data": "BBBB", "format": "wav"}},
+                {"type": "file", "file": {"file_id": "file-1"}},
+                {"type": "hologram", "depth": 3},
+            ]},
+            {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}}]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "42"},
+        ],
+    });
+    insta::assert_json_snapshot!(request(Api::Chat, &body));
+}
+
+#[test]
+fn an_answer_with_two_choices() {
+    let body = json!({
+        "id": "chatcmpl-1", "model": "gpt-4o-mini-2024-07-18", "service_tier": "default", "system_fingerprint": "fp_1",
+        "choices": [
+            {"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":"}},
+                {"id": "call_2", "type": "custom", "custom": {"name": "g", "input": "raw"}}]}},
+            {"index": 1, "finish_reason": "content_filter", "message": {"role": "assistant", "refusal": "No."}},
+        ],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 0},
+    });
+    insta::assert_json_snapshot!(response(Api::Chat, &body));
+}
+
+#[test]
+fn sound_is_kept_with_what_it_says() {
+    let mut facts = super::facts();
+    super::exchange::request(
+        Api::Chat,
+        br#"{"modalities":["text","audio"],"audio":{"format":"wav"}}"#,
+        &mut facts,
+    );
+    let body = json!({"choices": [{"message": {"role": "assistant", "content": null,
+        "audio": {"id": "audio_1", "data": "AAAA", "transcript": "Hello"}}, "finish_reason": "stop"}]});
+    super::exchange::response(Api::Chat, body.to_string().as_bytes(), None, &mut facts).unwrap();
+    insta::assert_json_snapshot!(super::shown(facts));
+}
+
+#[test]
+fn a_stream_is_put_together() {
+    let delta = |index: i64, delta: serde_json::Value| json!({"id": "c", "model": "m", "choices": [{"index": index, "delta": delta, "finish_reason": null}]});
+    let (facts, error) = stream(
+        Api::Chat,
+        &[
+            delta(1, json!({"role": "assistant", "content": ""})),
+            delta(0, json!({"role": "assistant", "content": "Hel"})),
+            delta(
+                1,
+                json!({"tool_calls": [{"index": 0, "id": "call_1", "function": {"name": "f", "arguments": ""}}]}),
+            ),
+            delta(0, json!({"content": "lo"})),
+            delta(
+                1,
+                json!({"tool_calls": [{"index": 1, "id": "call_2", "function": {"name": "g", "arguments": "{}"}}]}),
+            ),
+            delta(1, json!({"tool_calls": [{"index": 0, "function": {"arguments": "{\"a\":"}}]})),
+            delta(1, json!({"tool_calls": [{"index": 0, "function": {"arguments": "1}"}}]})),
+            json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}),
+            json!({"choices": [{"index": 1, "delta": {}, "finish_reason": "tool_calls"}]}),
+            json!({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 7}}),
+        ],
+    );
+    assert_eq!(error, None);
+    insta::assert_json_snapshot!(facts);
+}
+
+#[test]
+fn a_stream_may_tell_of_an_error() {
+    let events = [json!({"error": {"message": "overloaded", "type": "server_error", "code": null}})];
+    let (_, error) = stream(Api::Chat, &events);
+    let error = error.unwrap();
+    assert_eq!((error.kind.as_ref(), error.message.as_str()), ("server_error", "overloaded"));
+}
+
+#[test]
+fn legacy_completions_have_prompts_and_texts() {
+    let asked =
+        json!({"model": "gpt-3.5-turbo-instruct", "prompt": ["One", "Two"], "max_tokens": 16, "stop": "."});
+    insta::assert_json_snapshot!(request(Api::Completions, &asked));
+    let body = json!({"id": "cmpl-1", "model": "gpt-3.5-turbo-instruct", "choices": [
+        {"text": " a", "index": 0, "finish_reason": "length"}, {"text": " b", "index": 1, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 2, "completion_tokens": 2}});
+    insta::assert_json_snapshot!(response(Api::Completions, &body));
+    let (facts, _) = stream(
+        Api::Completions,
+        &[
+            json!({"id": "cmpl-1", "choices": [{"text": "a", "index": 0, "finish_reason": null}]}),
+            json!({"id": "cmpl-1", "choices": [{"text": "b", "index": 0, "finish_reason": "stop"}]}),
+        ],
+    );
+    insta::assert_json_snapshot!(facts);
+}
