@@ -25,7 +25,7 @@ pub(super) fn request(api: Api, body: &[u8], facts: &mut Facts) {
         Api::ImageGeneration | Api::ImageEdit | Api::ImageVariation => images::request(body, facts),
         Api::Speech => audio::speech_request(body, facts),
         Api::Moderation => moderations::request(body, facts),
-        Api::FetchResponse | Api::Transcription | Api::Translation => {}
+        Api::FetchResponse | Api::Transcription | Api::Translation | Api::Realtime => {}
     }
 }
 

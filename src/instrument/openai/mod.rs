@@ -24,6 +24,7 @@ mod media_stream;
 mod moderations;
 mod multipart;
 mod provider;
+mod realtime;
 mod report;
 mod request;
 mod responses;
@@ -39,3 +40,4 @@ mod tests;
 
 pub use client::InstrumentClient;
 pub use layer::{OpenAiLayer, OpenAiService};
+pub use realtime::RealtimeSession;

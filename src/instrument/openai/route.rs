@@ -20,6 +20,8 @@ pub(crate) enum Api {
     Transcription,
     Translation,
     Moderation,
+    /// A response within a realtime session, which has no request of its own.
+    Realtime,
 }
 
 impl Api {
@@ -27,7 +29,7 @@ impl Api {
     /// moderations, and forbid other names: their nearest is multimodal content generation.
     pub(crate) fn operation(self) -> &'static str {
         match self {
-            Self::Chat | Self::Responses => operation_name::CHAT,
+            Self::Chat | Self::Responses | Self::Realtime => operation_name::CHAT,
             Self::Completions => operation_name::TEXT_COMPLETION,
             Self::Embeddings => operation_name::EMBEDDINGS,
             Self::FetchResponse => operation_name::FETCH_RESPONSE,
@@ -45,6 +47,7 @@ impl Api {
             Self::ImageGeneration | Self::ImageEdit | Self::ImageVariation => "images",
             Self::Speech | Self::Transcription | Self::Translation => "audio",
             Self::Moderation => "moderations",
+            Self::Realtime => "realtime",
         })
     }
 

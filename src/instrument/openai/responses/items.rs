@@ -13,7 +13,7 @@ pub(super) fn input(input: Json<'_>) -> Vec<Message<'_>> {
     }
 }
 
-fn input_item(mut item: Json<'_>) -> Message<'_> {
+pub(in crate::instrument::openai) fn input_item(mut item: Json<'_>) -> Message<'_> {
     let role = item.take_str("role");
     let outputs = item.get("type").and_then(Json::as_str).is_some_and(|kind| kind.ends_with("_output"));
     let role = role.unwrap_or(Cow::Borrowed(if outputs { "tool" } else { "assistant" }));
@@ -26,7 +26,7 @@ pub(super) fn output(items: Vec<Json<'_>>) -> Vec<Part<'_>> {
 }
 
 /// What one item says.
-pub(super) fn item_parts(mut item: Json<'_>) -> Vec<Part<'_>> {
+pub(in crate::instrument::openai) fn item_parts(mut item: Json<'_>) -> Vec<Part<'_>> {
     let kind = item.get("type").and_then(Json::as_str).unwrap_or("message").to_owned();
     match kind.as_str() {
         "message" => contents(item.take("content")),
@@ -69,6 +69,10 @@ fn content_part(mut part: Json<'_>) -> Part<'_> {
             }
             let keys = ["image_url", "file_data", "file_url"];
             keys.iter().find_map(|key| part.take_str(key)).map(|url| data_part(url, modality))
+        }
+        // Realtime sessions keep the sound to themselves and tell what was said.
+        "audio" | "output_audio" | "input_audio" if part.get("transcript").is_some() => {
+            part.take_str("transcript").map(Part::Text)
         }
         "input_audio" => part.take("input_audio").and_then(|mut audio| {
             let mime_type = media_type("audio", audio.take_str("format").as_deref()).map(Cow::Owned);

@@ -5,6 +5,7 @@ mod stream;
 
 use std::borrow::Cow;
 
+pub(super) use items::input_item;
 pub(super) use stream::ResponseStream;
 
 use super::chat::{service_tier, tool_calls};
@@ -34,7 +35,7 @@ pub(super) fn request(mut body: Json<'_>, facts: &mut Facts) {
     }
 }
 
-fn instructions_and_tools(body: &mut Json<'_>, facts: &mut Facts) {
+pub(super) fn instructions_and_tools(body: &mut Json<'_>, facts: &mut Facts) {
     let instructions = match body.take("instructions").unwrap_or_default() {
         Json::String(text) => vec![Part::Text(text)],
         list => items::input(list).into_iter().flat_map(|message| message.parts).collect(),
