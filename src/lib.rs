@@ -20,21 +20,25 @@ pub mod instrument;
 pub mod commands;
 #[cfg(feature = "gateway")]
 pub mod config;
-#[cfg(feature = "gateway")]
+#[cfg(any(feature = "autolog", feature = "gateway"))]
+mod document;
+#[cfg(feature = "_backend")]
 pub mod exporters;
-#[cfg(feature = "gateway")]
+#[cfg(feature = "_backend")]
 pub mod mapping;
-#[cfg(feature = "gateway")]
+#[cfg(feature = "_backend")]
 pub mod mlflow;
-#[cfg(feature = "gateway")]
+#[cfg(feature = "_backend")]
 pub mod otlp;
-#[cfg(feature = "gateway")]
+#[cfg(feature = "_backend")]
 pub mod pipeline;
 #[cfg(feature = "gateway")]
 pub mod receivers;
-#[cfg(feature = "gateway")]
+#[cfg(feature = "_backend")]
 pub mod store;
-#[cfg(feature = "gateway")]
+#[cfg(feature = "_backend")]
 pub mod telemetry;
-#[cfg(feature = "gateway")]
+#[cfg(feature = "_backend")]
+mod tls;
+#[cfg(feature = "_backend")]
 pub mod units;

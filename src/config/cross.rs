@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::components::{Catalogue, ComponentKind, Setting};
-use super::problem::{Problem, Problems};
+use crate::document::problem::{Problem, Problems};
 use super::service::{PipelineConfig, Service};
-use super::suggest;
-use super::tree::{Data, Node, Path};
+use crate::document::suggest;
+use crate::document::tree::{Data, Node, Path};
 
 /// A component in the configuration with what it listens on.
 pub(super) struct Defined {

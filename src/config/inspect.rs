@@ -5,12 +5,12 @@ use serde_json::Value;
 use super::components::{Catalogue, ComponentKind, ComponentType, Setting};
 use super::cross::{self, Defined};
 use super::load::{Config, Configured};
-use super::problem::{Problem, Problems};
+use crate::document::problem::{Problem, Problems};
 use super::schema::Schemas;
 use super::service::Service;
-use super::suggest;
-use super::tree::{Data, Node, Origin, Path};
-use super::validate;
+use crate::document::suggest;
+use crate::document::tree::{Data, Node, Origin, Path};
+use crate::document::check;
 use crate::pipeline::ComponentId;
 
 /// Texts of references shorter than this are hidden only where their own key is meant: hiding every
@@ -93,7 +93,7 @@ fn check_component(
         node.data = Data::Map(Vec::new());
     }
     let mut found = Problems::default();
-    validate::check(node, schema, &schemas.definitions, &path, &mut found);
+    check::check(node, schema, &schemas.definitions, &path, &mut found);
     let settings = node.to_json();
     let sound = found.is_empty() && node.is_known();
     let endpoints = judge(component, &settings, node, &path, sound, &mut found);
@@ -152,7 +152,7 @@ fn check_service(root: &mut Node, schemas: &Schemas, problems: &mut Problems) ->
         return None;
     };
     let mut found = Problems::default();
-    validate::check(node, &schemas.service, &schemas.definitions, &path, &mut found);
+    check::check(node, &schemas.service, &schemas.definitions, &path, &mut found);
     let service = match found.is_empty() && node.is_known() {
         true => serde_json::from_value(node.to_json())
             .map_err(|error| {

@@ -7,13 +7,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::components::{BUILT_IN, Catalogue, ComponentKind, Setting};
-use super::expand::{self, Lookup};
+use crate::document::expand::{self, Lookup};
 use super::inspect;
 use super::merge;
-use super::problem::{Location, Problem, Problems};
+use crate::document::problem::{Location, Problem, Problems};
 use super::service::Service;
-use super::tree::{Data, Node};
-use super::yaml;
+use crate::document::tree::{Data, Node};
+use crate::document::yaml;
 use crate::pipeline::ComponentId;
 
 /// The configuration that is used where no file is given.

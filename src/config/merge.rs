@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::problem::{Location, Problem, Problems};
-use super::tree::{Data, Entry, Node};
-use super::yaml;
+use crate::document::problem::{Location, Problem, Problems};
+use crate::document::tree::{Data, Entry, Node};
+use crate::document::yaml;
 
 /// Lays one tree over another, as the Collector does with its `--config` files.
 pub(super) fn merge(base: &mut Node, over: Node) {

@@ -14,17 +14,11 @@
 
 mod components;
 mod cross;
-mod expand;
 mod inspect;
 mod load;
 mod merge;
-mod problem;
 mod schema;
 mod service;
-mod suggest;
-mod tree;
-mod validate;
-mod yaml;
 
 #[cfg(test)]
 mod tests;
@@ -32,8 +26,9 @@ mod tests;
 pub use components::{
     BUILT_IN, Catalogue, ComponentConfig, ComponentKind, ComponentType, Inspection, Setting, Stability,
 };
-pub use expand::{Lookup, Process};
 pub use load::{Config, Configured, DEFAULT, Loaded, Sources, load};
-pub use problem::{Location, Problem, Problems, Severity};
 pub use schema::whole_schema;
 pub use service::{PipelineConfig, Service};
+
+pub use crate::document::expand::{Lookup, Process};
+pub use crate::document::problem::{Location, Problem, Problems, Severity};

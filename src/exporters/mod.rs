@@ -1,5 +1,7 @@
 //! Where the spans of a pipeline go.
 
+#[cfg(feature = "gateway")]
 pub mod debug;
 pub mod mlflow;
+#[cfg(feature = "gateway")]
 pub mod otlp;

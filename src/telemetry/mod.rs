@@ -2,14 +2,18 @@
 //!
 //! Anybody may call it; it knows nobody.
 
+#[cfg(feature = "gateway")]
 mod admin;
 mod health;
+#[cfg(feature = "gateway")]
 mod logs;
 mod metrics;
 mod process;
 
+#[cfg(feature = "gateway")]
 pub use admin::{AdminConfig, AdminServer};
 pub use health::{ComponentHealth, Health, HealthHandle};
+#[cfg(feature = "gateway")]
 pub use logs::{LogEncoding, LogLevel, LogsConfig, TelemetryConfig, init_logs};
 pub use metrics::{ExporterMetrics, InFlight, Metrics, ReceiverMetrics, Transport};
 

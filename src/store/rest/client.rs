@@ -14,6 +14,7 @@ use super::credentials::Credentials;
 use super::retry::{Backoff, parse_retry_after};
 use super::{RestError, RestOptions, RetryConfig, tls};
 use crate::mlflow::tracking_uri::percent_decode;
+use crate::tls::install_crypto_provider;
 
 /// How much of an answer is read. MLflow's answers to writes are far smaller; the spans of a trace
 /// are the largest thing that is ever asked for.
@@ -51,7 +52,7 @@ impl Client {
     pub(super) fn new(tracking_uri: &str, options: &RestOptions) -> Result<Self, RestError> {
         let mut base = parse_base(tracking_uri)?;
         let credentials = Credentials::new(&options.auth, take_user(&mut base))?;
-        tls::install_crypto_provider();
+        install_crypto_provider();
         let builder = reqwest::Client::builder()
             .user_agent(concat!("otel-mlflow/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())

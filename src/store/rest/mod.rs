@@ -32,7 +32,7 @@ pub use environment::fill_from_environment;
 pub use error::RestError;
 pub use links::RunLink;
 pub use server::{Protocol, ServerInfo};
-pub use tls::install_crypto_provider;
+pub use crate::tls::install_crypto_provider;
 
 use crate::store::StoreError;
 use client::{Call, Client};

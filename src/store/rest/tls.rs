@@ -1,22 +1,10 @@
 //! TLS towards the MLflow server.
 
 use std::path::Path;
-use std::sync::Once;
 
 use reqwest::{Certificate, ClientBuilder, Identity};
 
 use super::{RestError, TlsConfig};
-
-static PROVIDER: Once = Once::new();
-
-/// Makes `ring` the cryptography of every TLS connection of the process. May be called any number
-/// of times; a provider that somebody else has installed stays.
-pub fn install_crypto_provider() {
-    PROVIDER.call_once(|| {
-        // Fails only if there is a provider already, and then that one is used.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
-}
 
 /// Applies the settings. Over plain `http` the system's certificates are not even looked for: a
 /// minimal container has none, and would fail here for nothing.
@@ -78,17 +66,11 @@ fn unusable(key: &str, path: &Path, error: &dyn std::fmt::Display) -> RestError 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::install_crypto_provider;
 
     fn configured(tls: &TlsConfig) -> Result<ClientBuilder, RestError> {
         install_crypto_provider();
         configure(reqwest::Client::builder(), tls, true)
-    }
-
-    #[test]
-    fn the_provider_can_be_installed_twice() {
-        install_crypto_provider();
-        install_crypto_provider();
-        assert!(rustls::crypto::CryptoProvider::get_default().is_some());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::suggest;
 use super::tree::{Data, Entry, Node, Path};
 
 /// Checks a value; `definitions` are the schemas that `$ref` points to.
-pub(super) fn check(
+pub(crate) fn check(
     node: &mut Node,
     schema: &Value,
     definitions: &Value,

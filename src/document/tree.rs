@@ -9,16 +9,16 @@ use super::problem::Location;
 
 /// A value and the place where it was written.
 #[derive(Clone)]
-pub(super) struct Node {
-    pub(super) at: Location,
-    pub(super) data: Data,
+pub(crate) struct Node {
+    pub(crate) at: Location,
+    pub(crate) data: Data,
     /// Set where the value came out of `${…}`.
-    pub(super) origin: Option<Arc<Origin>>,
+    pub(crate) origin: Option<Arc<Origin>>,
 }
 
 /// What a value is.
 #[derive(Clone)]
-pub(super) enum Data {
+pub(crate) enum Data {
     Null,
     Bool(bool),
     Number(Number),
@@ -31,42 +31,42 @@ pub(super) enum Data {
 
 /// A key with its value.
 #[derive(Clone)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) at: Location,
-    pub(super) value: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) at: Location,
+    pub(crate) value: Node,
 }
 
 /// What a reference was and became. The value may be a secret: it is never printed.
-pub(super) struct Origin {
+pub(crate) struct Origin {
     /// As the file has it, for example `${env:TOKEN}`.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// What the environment or the file holds.
-    pub(super) value: String,
+    pub(crate) value: String,
     /// The references inside a longer text, each with what it gave.
-    pub(super) parts: Vec<(String, String)>,
+    pub(crate) parts: Vec<(String, String)>,
 }
 
 impl Origin {
     /// Of a value that is one reference.
-    pub(super) fn whole(text: &str, value: String) -> Arc<Self> {
+    pub(crate) fn whole(text: &str, value: String) -> Arc<Self> {
         Arc::new(Self { text: text.to_owned(), value, parts: Vec::new() })
     }
 
     /// What must not be printed, with what is printed instead.
-    pub(super) fn hidden(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn hidden(&self) -> impl Iterator<Item = (&str, &str)> {
         let parts = self.parts.iter().map(|(text, value)| (value.as_str(), text.as_str()));
         std::iter::once((self.value.as_str(), self.text.as_str())).chain(parts)
     }
 }
 
 impl Node {
-    pub(super) fn new(at: Location, data: Data) -> Self {
+    pub(crate) fn new(at: Location, data: Data) -> Self {
         Self { at, data, origin: None }
     }
 
     /// The value of a key, if this is a map that has it.
-    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
         match &self.data {
             Data::Map(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value),
             _ => None,
@@ -74,7 +74,7 @@ impl Node {
     }
 
     /// The value at a path of keys, to change it.
-    pub(super) fn get_mut(&mut self, keys: &[&str]) -> Option<&mut Self> {
+    pub(crate) fn get_mut(&mut self, keys: &[&str]) -> Option<&mut Self> {
         let mut node = self;
         for key in keys {
             let Data::Map(entries) = &mut node.data else { return None };
@@ -84,7 +84,7 @@ impl Node {
     }
 
     /// The value as JSON. An empty value counts as a key that is not there.
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         match &self.data {
             Data::Null | Data::Unknown => Value::Null,
             Data::Bool(value) => Value::Bool(*value),
@@ -105,7 +105,7 @@ impl Node {
     }
 
     /// Calls a function with every reference of this value and those inside it.
-    pub(super) fn each_origin(&self, visit: &mut dyn FnMut(&Origin)) {
+    pub(crate) fn each_origin(&self, visit: &mut dyn FnMut(&Origin)) {
         if let Some(origin) = &self.origin {
             visit(origin);
         }
@@ -117,7 +117,7 @@ impl Node {
     }
 
     /// Whether this value and all inside it could be read.
-    pub(super) fn is_known(&self) -> bool {
+    pub(crate) fn is_known(&self) -> bool {
         match &self.data {
             Data::Unknown => false,
             Data::List(items) => items.iter().all(Self::is_known),
@@ -128,7 +128,7 @@ impl Node {
 
     /// The place of the value at a path, or of the nearest part of the path that exists. Of a list or
     /// map, the place of its key, where a reader looks for it.
-    pub(super) fn locate(&self, path: &Path) -> Location {
+    pub(crate) fn locate(&self, path: &Path) -> Location {
         let mut node = self;
         let mut at = &self.at;
         for step in &path.0 {
@@ -145,7 +145,7 @@ impl Node {
     }
 
     /// The value at a path.
-    pub(super) fn find(&self, path: &Path) -> Option<&Self> {
+    pub(crate) fn find(&self, path: &Path) -> Option<&Self> {
         path.0.iter().try_fold(self, |node, step| node.step(step))
     }
 
@@ -160,7 +160,7 @@ impl Node {
 
 /// The way from the top to a value.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(super) struct Path(Vec<Step>);
+pub(crate) struct Path(Vec<Step>);
 
 #[derive(Clone, PartialEq, Eq)]
 enum Step {
@@ -169,20 +169,20 @@ enum Step {
 }
 
 impl Path {
-    pub(super) fn of(keys: &[&str]) -> Self {
+    pub(crate) fn of(keys: &[&str]) -> Self {
         Self(keys.iter().map(|key| Step::Key((*key).to_owned())).collect())
     }
 
-    pub(super) fn key(&self, key: &str) -> Self {
+    pub(crate) fn key(&self, key: &str) -> Self {
         self.with(Step::Key(key.to_owned()))
     }
 
-    pub(super) fn index(&self, index: usize) -> Self {
+    pub(crate) fn index(&self, index: usize) -> Self {
         self.with(Step::Index(index))
     }
 
     /// Goes on by a text such as `protocols.grpc.endpoint` or `from[0]`.
-    pub(super) fn dotted(&self, text: &str) -> Self {
+    pub(crate) fn dotted(&self, text: &str) -> Self {
         let mut path = self.clone();
         for part in text.split('.').filter(|part| !part.is_empty()) {
             let (key, indices) = part.split_at(part.find('[').unwrap_or(part.len()));

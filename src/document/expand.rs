@@ -47,7 +47,7 @@ impl Lookup for Process {
 }
 
 /// Replaces the references in a tree.
-pub(super) fn expand(node: &mut Node, lookup: &dyn Lookup, problems: &mut Problems) {
+pub(crate) fn expand(node: &mut Node, lookup: &dyn Lookup, problems: &mut Problems) {
     let mut expander = Expander { lookup, problems, budget: MAX_EXPANDED };
     expander.node(node, &Path::default(), 0);
 }

@@ -113,7 +113,7 @@ impl Problems {
     }
 
     /// In the order of the files, so that a reader can go through them from the top.
-    pub(super) fn sorted(mut self) -> Self {
+    pub(crate) fn sorted(mut self) -> Self {
         self.0.sort_by_key(|problem| match &problem.location {
             Some(location) => (Arc::clone(&location.source), location.line, location.column),
             None => (Arc::from(""), 0, 0),

@@ -12,7 +12,7 @@ use super::problem::{Location, Problem, Problems};
 use super::tree::{Data, Entry, Node};
 
 /// The largest file that is read, in bytes.
-pub(super) const MAX_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_BYTES: usize = 1024 * 1024;
 /// The deepest nesting.
 const MAX_DEPTH: usize = 64;
 /// The most values in a document, those of aliases counted each time they are used.
@@ -23,7 +23,7 @@ const MAX_VALUES: usize = 50_000;
 /// # Errors
 ///
 /// All that is wrong with the text; a syntax error ends the reading.
-pub(super) fn parse(text: &str, source: &Arc<str>) -> Result<Node, Problems> {
+pub(crate) fn parse(text: &str, source: &Arc<str>) -> Result<Node, Problems> {
     let mut builder = Builder::new(Arc::clone(source));
     if text.len() > MAX_BYTES {
         let whole = builder.location_at(1, 1);
@@ -297,7 +297,7 @@ fn depth(node: &Node) -> usize {
 }
 
 /// A plain scalar by the core schema (YAML 1.2.2, section 10.3.2).
-pub(super) fn plain(text: &str) -> Data {
+pub(crate) fn plain(text: &str) -> Data {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Data::Null,
         "true" | "True" | "TRUE" => return Data::Bool(true),

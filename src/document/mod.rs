@@ -1,0 +1,13 @@
+//! YAML documents whose values know where they were written, so that everything that is wrong with
+//! one can be said at once: what configurations of all kinds are read with.
+//!
+//! ```text
+//! text ─> yaml: located tree ─> expand ${…} ─> check against a JSON Schema ─> Problems
+//! ```
+
+pub(crate) mod check;
+pub(crate) mod expand;
+pub(crate) mod problem;
+pub(crate) mod suggest;
+pub(crate) mod tree;
+pub(crate) mod yaml;
