@@ -16,12 +16,16 @@ pub mod genai;
 #[cfg(feature = "instrument")]
 pub mod instrument;
 
+#[cfg(feature = "autolog")]
+pub mod autolog;
 #[cfg(feature = "gateway")]
 pub mod commands;
 #[cfg(feature = "gateway")]
 pub mod config;
 #[cfg(any(feature = "autolog", feature = "gateway"))]
 mod document;
+#[cfg(feature = "exporter")]
+pub mod exporter;
 #[cfg(feature = "_backend")]
 pub mod exporters;
 #[cfg(feature = "_backend")]

@@ -29,7 +29,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("exporter", &["otlp", "pipeline", "exporters", "mapping", "store", "mlflow", "semconv"]),
     (
         "autolog",
-        &["instrument", "genai", "semconv", "document", "exporter", "exporters", "mapping", "mlflow", "store"],
+        &[
+            "instrument",
+            "genai",
+            "semconv",
+            "document",
+            "exporter",
+            "exporters",
+            "mapping",
+            "mlflow",
+            "store",
+        ],
     ),
     ("document", &[]),
     ("config", &["document", "receivers", "exporters", "pipeline"]),

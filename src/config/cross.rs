@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::components::{Catalogue, ComponentKind, Setting};
-use crate::document::problem::{Problem, Problems};
 use super::service::{PipelineConfig, Service};
+use crate::document::problem::{Problem, Problems};
 use crate::document::suggest;
 use crate::document::tree::{Data, Node, Path};
 

@@ -5,12 +5,12 @@ use serde_json::Value;
 use super::components::{Catalogue, ComponentKind, ComponentType, Setting};
 use super::cross::{self, Defined};
 use super::load::{Config, Configured};
-use crate::document::problem::{Problem, Problems};
 use super::schema::Schemas;
 use super::service::Service;
+use crate::document::check;
+use crate::document::problem::{Problem, Problems};
 use crate::document::suggest;
 use crate::document::tree::{Data, Node, Origin, Path};
-use crate::document::check;
 use crate::pipeline::ComponentId;
 
 /// Texts of references shorter than this are hidden only where their own key is meant: hiding every

@@ -7,11 +7,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::components::{BUILT_IN, Catalogue, ComponentKind, Setting};
-use crate::document::expand::{self, Lookup};
 use super::inspect;
 use super::merge;
-use crate::document::problem::{Location, Problem, Problems};
 use super::service::Service;
+use crate::document::expand::{self, Lookup};
+use crate::document::problem::{Location, Problem, Problems};
 use crate::document::tree::{Data, Node};
 use crate::document::yaml;
 use crate::pipeline::ComponentId;

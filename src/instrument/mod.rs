@@ -15,3 +15,9 @@ mod scope;
 pub use instrumentation::{Instrumentation, InstrumentationBuilder};
 pub use naming::{Naming, STABILITY_VARIABLE};
 pub use scope::Scope;
+
+/// The attributes of the scope that a context carries.
+#[cfg(feature = "autolog")]
+pub(crate) fn scope_attributes(context: &opentelemetry::Context) -> Option<&[opentelemetry::KeyValue]> {
+    scope::of(context).map(|scope| scope.attributes())
+}

@@ -27,12 +27,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 
+pub use crate::tls::install_crypto_provider;
 pub use config::{AuthConfig, Compression, RestOptions, RetryConfig, TlsConfig};
 pub use environment::fill_from_environment;
 pub use error::RestError;
 pub use links::RunLink;
 pub use server::{Protocol, ServerInfo};
-pub use crate::tls::install_crypto_provider;
+#[cfg(feature = "autolog")]
+pub(crate) use tls::configure as configure_tls;
 
 use crate::store::StoreError;
 use client::{Call, Client};

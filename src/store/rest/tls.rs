@@ -8,7 +8,7 @@ use super::{RestError, TlsConfig};
 
 /// Applies the settings. Over plain `http` the system's certificates are not even looked for: a
 /// minimal container has none, and would fail here for nothing.
-pub(super) fn configure(
+pub(crate) fn configure(
     builder: ClientBuilder,
     tls: &TlsConfig,
     https: bool,
