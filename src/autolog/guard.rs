@@ -136,7 +136,8 @@ impl AutologGuard {
         for _ in 0..running {
             let left = deadline.saturating_duration_since(Instant::now());
             match outcomes.recv_timeout(left) {
-                Ok(Ok(()) | Err(OTelSdkError::AlreadyShutdown)) => {}
+                Ok(Ok(())) => {}
+                Ok(Err(OTelSdkError::AlreadyShutdown)) if end => {}
                 Ok(Err(OTelSdkError::Timeout(_))) => failure = Err(FlushError::Timeout(timeout)),
                 Ok(Err(error)) => failure = Err(FlushError::Failed(error.to_string())),
                 Err(_) => return Err(FlushError::Timeout(timeout)),

@@ -161,7 +161,7 @@ impl Maker {
 
     fn tend<E>(&self, exporter: E, timeout: Duration) -> Result<Tended<E>, AutologError> {
         let losses = Arc::clone(&self.providers.losses);
-        Ok(Tended { exporter, io: self.io.handle()?, timeout, losses })
+        Ok(Tended { exporter, io: self.io.handle()?, _thread: Arc::clone(&self.io), timeout, losses })
     }
 }
 

@@ -13,7 +13,7 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::runtime::Handle;
 
-use crate::exporter::Within;
+use crate::exporter::{LazyIo, Within};
 
 /// What was not delivered, of all exporters.
 #[derive(Debug, Default)]
@@ -27,6 +27,8 @@ pub(super) struct Losses {
 pub(super) struct Tended<E> {
     pub(super) exporter: E,
     pub(super) io: Handle,
+    /// Keeps the thread as long as it is needed.
+    pub(super) _thread: Arc<LazyIo>,
     pub(super) timeout: Duration,
     pub(super) losses: Arc<Losses>,
 }

@@ -82,6 +82,23 @@ fn what_cannot_be_written_at_all_is_lost_at_once() {
     std::fs::write(folder.path().join("m.db"), "this is no database, however long one looks at it").unwrap();
     let exporter = builder().tracking_uri(file(folder.path())).build().unwrap();
     let message = export(&exporter, vec![sample(1)]).unwrap_err().to_string();
-    assert!(message.contains("m.db"), "{message}");
+    assert!(message.contains("m.db") && message.contains("not an SQLite database"), "{message}");
     assert_eq!(exporter.monitor().counts().lost, 1);
+}
+
+#[test]
+fn spans_wait_for_a_destination_that_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let exporter =
+        builder().tracking_uri(file(folder.path())).answer_within(Duration::from_millis(1)).build().unwrap();
+    // The tables are made on the way, so the first outcome may come late: what counts is the last.
+    let _ = export(&exporter, vec![sample(1)]);
+    exporter.monitor().flush(Duration::from_secs(60)).unwrap();
+    let other = rusqlite::Connection::open(folder.path().join("m.db")).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    assert!(export(&exporter, vec![sample(2)]).is_err());
+    assert_eq!(exporter.monitor().counts(), SpanCounts { written: 1, waiting: 1, ..SpanCounts::default() });
+    other.execute_batch("ROLLBACK").unwrap();
+    exporter.monitor().flush(Duration::from_secs(60)).unwrap();
+    assert_eq!(exporter.monitor().counts(), SpanCounts { written: 2, ..SpanCounts::default() });
 }

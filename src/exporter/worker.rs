@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::error::OTelSdkError;
+use secrecy::ExposeSecret;
 
 use super::queue::{Parcel, Queue};
 use crate::exporters::mlflow::{self, MlflowConfig};
+use crate::mlflow::tracking_uri::TrackingUri;
 use crate::otlp::model::ExportTraceServiceRequest;
 use crate::pipeline::{
     ComponentId, Delivered, ExportError, RequestMetadata, TraceExporter, TraceRequest, ack_channel,
@@ -130,11 +132,13 @@ async fn write(
 
 async fn connect(config: MlflowConfig) -> Result<mlflow::MlflowExporter, ExportError> {
     let telemetry = Telemetry::default();
+    let target = TrackingUri::parse(config.tracking_uri.expose_secret())
+        .map_or_else(|error| error.to_string(), |uri| uri.to_string());
     let started = mlflow::MlflowExporter::start(ComponentId::parse("mlflow"), config, &telemetry).await;
     started.map_err(|error| match error {
         mlflow::StartError::Store(StoreError::Retry { after, reason, .. }) => {
-            ExportError::Retry { after, reason }
+            ExportError::Retry { after, reason: format!("{target}: {reason}") }
         }
-        other => ExportError::fatal(other.to_string()),
+        other => ExportError::fatal(format!("{target}: {other}")),
     })
 }
