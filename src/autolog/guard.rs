@@ -105,7 +105,8 @@ impl AutologGuard {
     /// Flushes or ends all providers at the same time, each on a thread of its own, so that none
     /// takes the others' time and nothing can hold the caller back for longer.
     fn each(&self, deadline: Instant, timeout: Duration, end: bool) -> Result<(), FlushError> {
-        let (report, outcomes) = mpsc::channel();
+        // One place for each kind of telemetry.
+        let (report, outcomes) = mpsc::sync_channel(3);
         let mut running = 0;
         let mut run = |work: Box<dyn FnOnce() -> OTelSdkResult + Send>| {
             let report = report.clone();

@@ -46,9 +46,8 @@ pub struct MlflowExporterBuilder {
 impl MlflowExporterBuilder {
     pub(super) fn from_environment() -> Self {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        let mut config = MlflowConfig::default();
-        config.tracking_uri =
-            variable("MLFLOW_TRACKING_URI").unwrap_or_else(|| DEFAULT_URI.to_owned()).into();
+        let uri = variable("MLFLOW_TRACKING_URI").unwrap_or_else(|| DEFAULT_URI.to_owned());
+        let mut config = MlflowConfig { tracking_uri: uri.into(), ..MlflowConfig::default() };
         config.experiment.name = variable("MLFLOW_EXPERIMENT_NAME");
         config.experiment.from = vec![Source::span("mlflow.experiment_name")];
         Self { experiment_id: variable("MLFLOW_EXPERIMENT_ID"), ..Self::from_config(config) }

@@ -112,7 +112,7 @@ mod tests {
         let thread = IoThread::start(false).unwrap();
         let sleeping =
             Within::new(thread.handle(), async { tokio::time::sleep(Duration::from_millis(1)).await });
-        let (done, waiting) = mpsc::channel();
+        let (done, waiting) = mpsc::sync_channel(1);
         let polled = std::thread::spawn(move || {
             // A runtime without timers: only the thread's own has them.
             Builder::new_current_thread().build().unwrap().block_on(sleeping);

@@ -112,7 +112,6 @@ struct Start {
 
 impl MlflowExporter {
     /// Starts from MLflow's environment variables.
-    #[must_use]
     pub fn builder() -> MlflowExporterBuilder {
         MlflowExporterBuilder::from_environment()
     }

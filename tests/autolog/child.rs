@@ -34,6 +34,7 @@ impl Child {
         self
     }
 
+    #[expect(clippy::disallowed_methods, reason = "there is no runtime here whose worker would be blocked")]
     pub(crate) fn run(mut self) -> Output {
         let output = tempfile::tempfile().unwrap();
         let errors = output.try_clone().unwrap();

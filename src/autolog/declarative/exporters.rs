@@ -8,7 +8,7 @@ use opentelemetry_sdk::metrics::Temporality;
 
 use super::super::otlp::{OtlpSettings, TIMEOUT};
 use super::super::plan::{Exporter, Signal};
-use super::model::{
+use super::exporter_model::{
     CompressionModel, GrpcTls, Header, LogExporterModel, MetricExporterModel, OtlpGrpc, OtlpHttp,
     SpanExporterModel, TemporalityModel, Tls,
 };

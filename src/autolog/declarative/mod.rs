@@ -6,6 +6,7 @@
 //!
 //! Every step adds to one list of problems, each with its path, line and column.
 
+mod exporter_model;
 mod exporters;
 mod model;
 mod plan;

@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 
 use super::super::plan::{Exporter, Mode, Plan, Processor, Propagation, Reader, Traces};
 use super::super::views::View;
+use super::exporter_model::LogExporterModel;
 use super::exporters::{of_logs, of_metrics, of_spans, pairs, timeout};
 use super::model::{
     AggregationModel, Attribute, AttributeKind, Batch, File, InstrumentType, MeterProvider, ProcessorModel,
@@ -194,13 +195,13 @@ fn traces(model: TracerProvider, attributes: Option<u32>, reading: &mut Reading<
 }
 
 fn limits(model: SpanLimitsModel, attributes: Option<u32>) -> SpanLimits {
-    let mut limits = SpanLimits::default();
-    limits.max_attributes_per_span = model.attribute_count_limit.or(attributes).unwrap_or(ATTRIBUTES);
-    limits.max_events_per_span = model.event_count_limit.unwrap_or(ATTRIBUTES);
-    limits.max_links_per_span = model.link_count_limit.unwrap_or(ATTRIBUTES);
-    limits.max_attributes_per_event = model.event_attribute_count_limit.or(attributes).unwrap_or(ATTRIBUTES);
-    limits.max_attributes_per_link = model.link_attribute_count_limit.or(attributes).unwrap_or(ATTRIBUTES);
-    limits
+    SpanLimits {
+        max_attributes_per_span: model.attribute_count_limit.or(attributes).unwrap_or(ATTRIBUTES),
+        max_events_per_span: model.event_count_limit.unwrap_or(ATTRIBUTES),
+        max_links_per_span: model.link_count_limit.unwrap_or(ATTRIBUTES),
+        max_attributes_per_event: model.event_attribute_count_limit.or(attributes).unwrap_or(ATTRIBUTES),
+        max_attributes_per_link: model.link_attribute_count_limit.or(attributes).unwrap_or(ATTRIBUTES),
+    }
 }
 
 fn trace_mode<E>(batch: &Batch<E>) -> Mode<trace::BatchConfig> {
@@ -220,7 +221,7 @@ fn log_mode<E>(batch: &Batch<E>) -> Mode<logs::BatchConfig> {
 }
 
 fn log_processors(
-    models: Option<Vec<ProcessorModel<super::model::LogExporterModel>>>,
+    models: Option<Vec<ProcessorModel<LogExporterModel>>>,
     reading: &mut Reading<'_>,
 ) -> Vec<Processor<logs::BatchConfig>> {
     let path = Path::of(&["logger_provider", "processors"]);
