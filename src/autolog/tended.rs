@@ -1,7 +1,9 @@
 //! Exporters of others, made safe: they find a runtime, end in time, and what they lose is counted.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use opentelemetry_sdk::Resource;
@@ -13,7 +15,7 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::runtime::Handle;
 
-use crate::exporter::{LazyIo, Within};
+use crate::exporter::LazyIo;
 
 /// What was not delivered, of all exporters.
 #[derive(Debug, Default)]
@@ -103,5 +105,49 @@ impl<E: PushMetricExporter> PushMetricExporter for Tended<E> {
 
     fn temporality(&self) -> Temporality {
         self.exporter.temporality()
+    }
+}
+
+/// A future that finds the given runtime wherever it is polled.
+struct Within<F> {
+    handle: Handle,
+    future: Pin<Box<F>>,
+}
+
+impl<F: Future> Within<F> {
+    fn new(handle: &Handle, future: F) -> Self {
+        Self { handle: handle.clone(), future: Box::pin(future) }
+    }
+}
+
+impl<F: Future> Future for Within<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        let _inside = this.handle.enter();
+        this.future.as_mut().poll(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn timers_work_without_a_runtime_of_the_caller() {
+        let io = LazyIo::new(false);
+        let sleeping =
+            Within::new(&io.handle().unwrap(), async { tokio::time::sleep(Duration::from_millis(1)).await });
+        let (done, waiting) = mpsc::sync_channel(1);
+        let polled = std::thread::spawn(move || {
+            // A runtime without timers: only the thread's own has them.
+            tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(sleeping);
+            done.send(()).unwrap();
+        });
+        waiting.recv_timeout(Duration::from_secs(60)).unwrap();
+        polled.join().unwrap();
     }
 }

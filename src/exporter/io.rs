@@ -1,10 +1,7 @@
 //! A thread with a runtime of its own, so that nothing here needs or blocks the application's.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::{Mutex, PoisonError, mpsc};
-use std::task::{Context as TaskContext, Poll};
 
 use opentelemetry::Context;
 use tokio::runtime::{Builder, Handle};
@@ -76,51 +73,9 @@ impl LazyIo {
     }
 }
 
-/// A future that finds the given runtime wherever it is polled.
-#[derive(Debug)]
-#[cfg_attr(not(feature = "autolog"), expect(dead_code, reason = "only exporters of others need it"))]
-pub(crate) struct Within<F> {
-    handle: Handle,
-    future: Pin<Box<F>>,
-}
-
-impl<F: Future> Within<F> {
-    #[cfg_attr(not(feature = "autolog"), expect(dead_code, reason = "only exporters of others need it"))]
-    pub(crate) fn new(handle: &Handle, future: F) -> Self {
-        Self { handle: handle.clone(), future: Box::pin(future) }
-    }
-}
-
-impl<F: Future> Future for Within<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<F::Output> {
-        let this = &mut *self;
-        let _inside = this.handle.enter();
-        this.future.as_mut().poll(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-
-    #[test]
-    fn timers_work_without_a_runtime_of_the_caller() {
-        let thread = IoThread::start(false).unwrap();
-        let sleeping =
-            Within::new(thread.handle(), async { tokio::time::sleep(Duration::from_millis(1)).await });
-        let (done, waiting) = mpsc::sync_channel(1);
-        let polled = std::thread::spawn(move || {
-            // A runtime without timers: only the thread's own has them.
-            Builder::new_current_thread().build().unwrap().block_on(sleeping);
-            done.send(()).unwrap();
-        });
-        waiting.recv_timeout(Duration::from_secs(60)).unwrap();
-        polled.join().unwrap();
-    }
 
     #[test]
     fn the_thread_starts_once_and_only_when_asked_for() {

@@ -67,7 +67,7 @@ pub use error::ExporterError;
 pub use queue::SpanCounts;
 
 #[cfg(feature = "autolog")]
-pub(crate) use io::{LazyIo, Within};
+pub(crate) use io::LazyIo;
 
 use crate::exporters::mlflow::MlflowConfig;
 use convert::Origin;

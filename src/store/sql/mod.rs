@@ -36,6 +36,7 @@ use batch::Batch;
 const DEFAULT_ARTIFACT_LOCATION: &str = "mlflow-artifacts:/0";
 
 /// How often a transaction that lost a race is tried again before the caller has to.
+#[cfg(feature = "postgres")]
 const ATTEMPTS: usize = 5;
 
 /// How to use the database.
@@ -177,6 +178,7 @@ enum Failure {
     /// The database refuses the data; part of it may be fine.
     Data(String),
     /// Another writer was in the way.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "SQLite has one writer at a time"))]
     Conflict(String),
     /// Nothing can be written now.
     Store(StoreError),
