@@ -82,6 +82,7 @@ async fn database(subject: &str, _: &TrackingUri) -> Finding {
     Finding::bad(subject, "this program was built without a database driver; build it with `--features full`")
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 fn is_empty(error: &StoreError) -> bool {
     error.source().is_some_and(|source| source.is::<EmptyDatabase>())
 }

@@ -9,10 +9,11 @@ use opentelemetry_mlflow::instrument::{Instrumentation, Scope};
 
 use crate::child::VARIABLE;
 
+/// What a process runs that the other tests start; there is nothing to do where none has started it.
 #[test]
-#[ignore = "runs in a process of its own, started by the tests"]
 fn one_case() {
-    match std::env::var(VARIABLE).unwrap().as_str() {
+    let Ok(case) = std::env::var(VARIABLE) else { return };
+    match case.as_str() {
         "no_runtime" => service(),
         "current_thread" => current_thread(async { service() }),
         "multi_thread" => multi_thread(async { tokio::spawn(async { service() }).await.unwrap() }),

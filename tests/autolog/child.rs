@@ -22,7 +22,7 @@ impl Child {
     pub(crate) fn new(case: &str, folder: &Path) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
-            .args(["cases::one_case", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+            .args(["cases::one_case", "--exact", "--nocapture", "--test-threads=1"])
             .env_clear()
             .env(VARIABLE, case)
             .current_dir(folder);
