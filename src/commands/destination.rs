@@ -1,5 +1,6 @@
 //! Whether an `mlflow` exporter could write where it is told to, without writing anything.
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 use std::error::Error as _;
 use std::path::Path;
 
@@ -8,10 +9,12 @@ use secrecy::ExposeSecret as _;
 use super::doctor::Finding;
 use crate::exporters::mlflow::MlflowConfig;
 use crate::mlflow::tracking_uri::TrackingUri;
+use crate::store::ExperimentDirectory;
 use crate::store::rest::{Protocol, RestStore};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use crate::store::sql::{SqlOptions, SqlStore};
-use crate::store::{EmptyDatabase, ExperimentDirectory, StoreError};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use crate::store::{EmptyDatabase, StoreError};
 
 /// Every MLflow has it.
 const DEFAULT_EXPERIMENT: &str = "Default";
