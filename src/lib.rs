@@ -3,6 +3,9 @@
 //! Most users want the collector: `cargo gateway` runs the binary `otel-mlflow`, which takes OTLP
 //! in and writes MLflow traces. The README says how to plug it in.
 //!
+//! A service that calls OpenAI wants `autolog`: one call sets providers and exporters up. `exporter` is
+//! the part of it that writes to MLflow inside the process, without a collector.
+//!
 //! As a library, the default features give the names of the GenAI and MLflow conventions
 //! ([`semconv`]) and nothing else. The feature `gateway` gives the parts of the collector, which
 //! stand on their own: `otlp` decodes requests, `mapping` turns them into MLflow's rows without

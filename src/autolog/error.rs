@@ -1,5 +1,6 @@
 //! Why autolog cannot start, or could not finish.
 
+use crate::document::problem::Problems;
 use crate::exporter::ExporterError;
 
 /// Why [`Autolog::start`](super::Autolog::start) did nothing. Says what to change.
@@ -33,8 +34,8 @@ pub enum AutologError {
     /// The configuration file cannot be used.
     #[error("the configuration file cannot be used:\n{problems}")]
     File {
-        /// Everything that is wrong with it, one line each, with file, line and column.
-        problems: String,
+        /// Everything that is wrong with it, with file, line and column.
+        problems: Problems,
     },
     /// The system gives no thread.
     #[error("cannot start a thread for exports: {0}")]

@@ -12,6 +12,8 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use super::error::{AutologError, FlushError};
 use super::providers::Providers;
 
+type Work = Box<dyn FnOnce() -> OTelSdkResult + Send>;
+
 /// Whether there is a guard.
 static STARTED: AtomicBool = AtomicBool::new(false);
 
@@ -105,33 +107,15 @@ impl AutologGuard {
     /// Flushes or ends all providers at the same time, each on a thread of its own, so that none
     /// takes the others' time and nothing can hold the caller back for longer.
     fn each(&self, deadline: Instant, timeout: Duration, end: bool) -> Result<(), FlushError> {
-        // One place for each kind of telemetry.
-        let (report, outcomes) = mpsc::sync_channel(3);
+        let works = self.works(timeout, end);
+        let (report, outcomes) = mpsc::sync_channel(works.len().max(1));
         let mut running = 0;
-        let mut run = |work: Box<dyn FnOnce() -> OTelSdkResult + Send>| {
+        for work in works {
             let report = report.clone();
             let thread = std::thread::Builder::new().name("otel-mlflow-flush".to_owned());
             // Nobody listens any more once the time is over.
             let spawned = thread.spawn(move || drop(report.send(work())));
             running += usize::from(spawned.is_ok());
-        };
-        if let Some(tracer) = self.providers.tracer.clone() {
-            run(Box::new(move || match end {
-                true => tracer.shutdown_with_timeout(timeout),
-                false => tracer.force_flush(),
-            }));
-        }
-        if let Some(logger) = self.providers.logger.clone() {
-            run(Box::new(move || match end {
-                true => logger.shutdown_with_timeout(timeout),
-                false => logger.force_flush(),
-            }));
-        }
-        if let Some(meter) = self.providers.meter.clone() {
-            run(Box::new(move || match end {
-                true => meter.shutdown_with_timeout(timeout),
-                false => meter.force_flush(),
-            }));
         }
         let mut failure = Ok(());
         for _ in 0..running {
@@ -145,6 +129,30 @@ impl AutologGuard {
             }
         }
         failure
+    }
+
+    /// What flushes or ends each provider.
+    fn works(&self, timeout: Duration, end: bool) -> Vec<Work> {
+        let mut works: Vec<Work> = Vec::new();
+        if let Some(tracer) = self.providers.tracer.clone() {
+            works.push(Box::new(move || match end {
+                true => tracer.shutdown_with_timeout(timeout),
+                false => tracer.force_flush(),
+            }));
+        }
+        if let Some(logger) = self.providers.logger.clone() {
+            works.push(Box::new(move || match end {
+                true => logger.shutdown_with_timeout(timeout),
+                false => logger.force_flush(),
+            }));
+        }
+        if let Some(meter) = self.providers.meter.clone() {
+            works.push(Box::new(move || match end {
+                true => meter.shutdown_with_timeout(timeout),
+                false => meter.force_flush(),
+            }));
+        }
+        works
     }
 }
 

@@ -93,6 +93,8 @@ pub use builder::Autolog;
 pub use error::{AutologError, FlushError};
 pub use guard::AutologGuard;
 
+pub use crate::document::problem::{Location, Problem, Problems, Severity};
+
 /// Turns telemetry on, as the environment says. See the [module](self).
 ///
 /// # Errors

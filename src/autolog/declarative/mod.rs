@@ -58,7 +58,7 @@ pub(super) fn load(file: &str, silent: bool) -> Result<Declared, AutologError> {
             }
             Ok(declared)
         }
-        None => Err(AutologError::File { problems: problems.to_string() }),
+        None => Err(AutologError::File { problems }),
     }
 }
 
