@@ -51,7 +51,8 @@ mod queue;
 mod report;
 mod worker;
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
 mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
