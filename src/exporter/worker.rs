@@ -59,8 +59,10 @@ impl Worker {
         let mut pause = Duration::from_millis(100);
         loop {
             let outcome = tokio::select! {
-                outcome = attempt(&mut self.destination, &self.config, &request, &mut parcel, self.patience) => outcome,
+                // Once the time is over, no further attempt is begun.
+                biased;
                 () = queue.deadline() => return queue.lost(parcel, "there was no time left to write them"),
+                outcome = attempt(&mut self.destination, &self.config, &request, &mut parcel, self.patience) => outcome,
             };
             let (reason, after) = match outcome {
                 Ok(delivered) => {
@@ -79,6 +81,7 @@ impl Worker {
                 () = tokio::time::sleep(wait) => {}
                 // What is left of the time is for attempts, at short intervals.
                 () = closing_pause(queue, wait) => {}
+                () = queue.deadline() => {}
             }
         }
     }
