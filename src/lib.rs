@@ -21,6 +21,17 @@ pub mod instrument;
 
 #[cfg(feature = "autolog")]
 pub mod autolog;
+
+#[cfg(feature = "macros")]
+pub use opentelemetry_mlflow_macros::{agent, tool, traced, workflow};
+
+/// What the attribute macros expand to; no interface.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::instrument::span::function::*;
+}
+
 #[cfg(feature = "gateway")]
 pub mod commands;
 #[cfg(feature = "gateway")]

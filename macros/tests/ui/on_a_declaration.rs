@@ -1,0 +1,8 @@
+use opentelemetry_mlflow_macros::traced;
+
+trait Search {
+    #[traced]
+    fn search(&self);
+}
+
+fn main() {}
