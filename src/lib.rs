@@ -22,8 +22,74 @@ pub mod instrument;
 #[cfg(feature = "autolog")]
 pub mod autolog;
 
+/// # Examples
+///
+/// ```
+/// use opentelemetry_mlflow::tool;
+/// # struct Client;
+/// # impl Client { async fn ask(&self, _: &str, _: u32) -> Result<String, std::fmt::Error> { Ok(String::new()) } }
+///
+/// /// Tells the weather of a city.
+/// #[tool(skip(client))]
+/// async fn weather(client: &Client, city: &str, days: u32) -> Result<String, std::fmt::Error> {
+///     client.ask(city, days).await
+/// }
+/// ```
 #[cfg(feature = "macros")]
-pub use opentelemetry_mlflow_macros::{agent, tool, traced, workflow};
+pub use opentelemetry_mlflow_macros::tool;
+
+/// # Examples
+///
+/// ```
+/// use opentelemetry_mlflow::agent;
+/// # async fn chat(_: &str) -> Result<String, std::fmt::Error> { Ok(String::new()) }
+///
+/// #[agent(name = "Planner", model = "gpt-4o-mini")]
+/// async fn plan(question: &str) -> Result<String, std::fmt::Error> {
+///     chat(question).await
+/// }
+///
+/// struct Assistant {
+///     name: String,
+/// }
+///
+/// impl Assistant {
+///     #[agent(name = self.name.clone(), skip(history))]
+///     async fn answer(&self, history: &[String], question: &str) -> Result<String, std::fmt::Error> {
+///         chat(question).await
+///     }
+/// }
+/// ```
+#[cfg(feature = "macros")]
+pub use opentelemetry_mlflow_macros::agent;
+
+/// # Examples
+///
+/// ```
+/// use opentelemetry_mlflow::workflow;
+///
+/// #[workflow(name = "answer")]
+/// async fn answer(question: String) -> String {
+///     // Agents at work.
+///     question
+/// }
+/// ```
+#[cfg(feature = "macros")]
+pub use opentelemetry_mlflow_macros::workflow;
+
+/// # Examples
+///
+/// ```
+/// use opentelemetry_mlflow::traced;
+/// # struct Index;
+///
+/// #[traced(span_type = "RETRIEVER", skip(index))]
+/// fn search(index: &Index, query: &str) -> Vec<String> {
+///     vec![query.to_owned()]
+/// }
+/// ```
+#[cfg(feature = "macros")]
+pub use opentelemetry_mlflow_macros::traced;
 
 /// What the attribute macros expand to; no interface.
 #[cfg(feature = "macros")]

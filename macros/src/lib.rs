@@ -27,8 +27,8 @@ use options::Macro;
 ///   function, the bounds of its signature decide. Content: see
 ///   [`CapturePolicy`](../opentelemetry_mlflow/genai/struct.CapturePolicy.html).
 /// - The **result**, by the same rules. Of a `Result` the value, or the error: its type's name as
-///   `error.type`, an event `exception` with its `Display` text, and an error as status. `()` is not
-///   recorded.
+///   `error.type` (`_OTHER` for texts and `dyn Error`), an event `exception` with its `Display` text,
+///   and an error as status. `()` is not recorded.
 /// - **Panics** (`error.type` `panic`) and **futures that are dropped** before they are done
 ///   (`cancelled`). The panic goes on.
 /// - The **id of the tool call** that the model made: see
@@ -51,18 +51,6 @@ use options::Macro;
 ///
 /// The values may be any expression, which can use the arguments and is evaluated only where
 /// telemetry is on: `name = self.name.clone()`.
-///
-/// # Examples
-///
-/// ```ignore
-/// use opentelemetry_mlflow::tool;
-///
-/// /// Tells the weather of a city.
-/// #[tool(skip(client))]
-/// async fn weather(client: &Client, city: &str, days: u32) -> Result<Forecast, WeatherError> {
-///     client.forecast(city, days).await
-/// }
-/// ```
 #[proc_macro_attribute]
 pub fn tool(options: TokenStream, item: TokenStream) -> TokenStream {
     expand(Macro::Tool, options.into(), item.into()).into()
@@ -80,20 +68,6 @@ pub fn tool(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | `description = "..."` | what the agent is for |
 /// | `id = "..."`, `version = "..."` | which one it is |
 /// | `model = "..."` | the model that it is set to, if it is only one |
-///
-/// # Examples
-///
-/// ```ignore
-/// use opentelemetry_mlflow::agent;
-///
-/// #[agent(name = "Planner", model = "gpt-4o-mini")]
-/// async fn plan(question: &str) -> Result<String, AgentError> { /* ... */ }
-///
-/// impl Agent {
-///     #[agent(name = self.name.clone(), skip(history))]
-///     async fn run(&self, history: &[Message], question: &str) -> Result<String, AgentError> { /* ... */ }
-/// }
-/// ```
 #[proc_macro_attribute]
 pub fn agent(options: TokenStream, item: TokenStream) -> TokenStream {
     expand(Macro::Agent, options.into(), item.into()).into()
@@ -104,15 +78,6 @@ pub fn agent(options: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// What is recorded, and the options `name`, `skip`, `skip_all`, `skip_result` and `debug`, are those
 /// of [`macro@tool`], with arguments and result as MLflow's inputs and outputs.
-///
-/// # Examples
-///
-/// ```ignore
-/// use opentelemetry_mlflow::workflow;
-///
-/// #[workflow(name = "answer")]
-/// async fn answer(question: String) -> String { /* ... */ }
-/// ```
 #[proc_macro_attribute]
 pub fn workflow(options: TokenStream, item: TokenStream) -> TokenStream {
     expand(Macro::Workflow, options.into(), item.into()).into()
@@ -126,15 +91,6 @@ pub fn workflow(options: TokenStream, item: TokenStream) -> TokenStream {
 /// | option | meaning |
 /// |---|---|
 /// | `span_type = "..."` | one of MLflow's types, such as `RETRIEVER` or `CHAIN`, or your own; else `UNKNOWN` |
-///
-/// # Examples
-///
-/// ```ignore
-/// use opentelemetry_mlflow::traced;
-///
-/// #[traced(span_type = "RETRIEVER", skip(index))]
-/// fn search(index: &Index, query: &str) -> Vec<Document> { /* ... */ }
-/// ```
 #[proc_macro_attribute]
 pub fn traced(options: TokenStream, item: TokenStream) -> TokenStream {
     expand(Macro::Traced, options.into(), item.into()).into()

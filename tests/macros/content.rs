@@ -110,7 +110,7 @@ struct Shown(#[allow(dead_code, reason = "read by Debug")] u8);
 
 #[tool]
 fn plain(opaque: Opaque, shown: Shown) -> Shown {
-    drop(opaque);
+    let Opaque = opaque;
     shown
 }
 

@@ -80,6 +80,7 @@ fn errors_that_say_nothing_have_their_type() {
     assert_eq!(telemetry.inside(|| (silent(true), silent(false))), (Err(()), Ok(())));
     let spans = telemetry.spans();
     assert_eq!(event(&spans[0], "exception"), ["exception.type=()"]);
+    assert_eq!(attribute(&spans[0], "error.type").as_deref(), Some("_OTHER"));
     assert_eq!((failure(&spans[0]).as_deref(), failure(&spans[1])), (Some("()"), None));
 }
 

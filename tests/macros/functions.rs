@@ -93,7 +93,8 @@ fn opaque(count: u8) -> impl Iterator<Item = u8> {
 
 #[tool]
 fn fallible_opaque(count: u8) -> Result<impl Display, std::num::TryFromIntError> {
-    Ok(i8::try_from(count)?)
+    let small = i8::try_from(count)?;
+    Ok(small)
 }
 
 #[tool]

@@ -1,7 +1,7 @@
 //! The manual API.
 
-use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, TraceContextExt};
+use opentelemetry::{KeyValue, Value};
 use opentelemetry_mlflow::genai::{Message, Part};
 use opentelemetry_mlflow::instrument::{Instrumentation, Naming, Span, SpanType};
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -95,6 +95,23 @@ fn names_are_the_chosen_ones() {
     let span = telemetry.span("root");
     assert_eq!(attribute(&span, "gen_ai.provider.name"), attribute(&span, "gen_ai.system"));
     assert!(attribute(&span, "gen_ai.system").is_some());
+}
+
+#[test]
+fn numbers_and_booleans_are_not_texts() {
+    let telemetry = Telemetry::new();
+    let span = telemetry.root();
+    span.set_inputs(&true);
+    span.set_outputs(&1.5);
+    span.end();
+    let span = telemetry.span("root");
+    for value in [Value::Bool(true), Value::F64(1.5)] {
+        assert!(span.attributes.iter().any(|pair| pair.value == value), "{value:?}");
+    }
+    let span = telemetry.root();
+    span.set_outputs(&None::<u8>);
+    span.end();
+    assert_eq!(attribute(&telemetry.spans()[1], "mlflow.spanOutputs"), None);
 }
 
 #[test]

@@ -110,8 +110,8 @@ pub(crate) fn attribute(span: &SpanData, key: &str) -> Option<String> {
     let found: Vec<_> = span.attributes.iter().filter(|pair| pair.key.as_str() == key).collect();
     assert!(found.len() < 2, "{key} is there {} times", found.len());
     found.first().map(|pair| match &pair.value {
-        Value::String(text) => text.to_string(),
-        other => panic!("{key} is no text: {other:?}"),
+        Value::Array(array) => panic!("{key} is a list: {array:?}"),
+        scalar => scalar.to_string(),
     })
 }
 

@@ -146,7 +146,7 @@ impl SpanBuilder {
         let started = (SystemTime::now(), Instant::now());
         let tracer = instrumentation.tracer();
         let builder = tracer
-            .span_builder(kind.span_name(&self.name))
+            .span_builder(kind.span_name(self.name.clone()))
             .with_kind(SpanKind::Internal)
             .with_start_time(started.0)
             .with_attributes(instrumentation.named(attributes))

@@ -73,7 +73,7 @@ impl SpanHandle {
     /// Records an error.
     #[doc(hidden)]
     pub fn failure(&self, (name, message): (&'static str, Option<&dyn Display>)) {
-        self.with(|recording| recording.failed_as(name, message));
+        self.with(|recording| recording.failed(name, message));
     }
 }
 

@@ -52,7 +52,8 @@ impl SpanHandle {
         }
     }
 
-    /// What the operation was given, as JSON. The last call counts.
+    /// What the operation was given, as JSON text, or as it is if it is a number or a boolean; `null`
+    /// is left out. The last call counts.
     ///
     /// On tools the attribute is `gen_ai.tool.call.arguments`, and a value that is no object becomes
     /// the member `input` of one; elsewhere it is `mlflow.spanInputs`. A value that cannot be JSON is
@@ -63,7 +64,7 @@ impl SpanHandle {
         self.content(Side::Inputs, &mut || json(inputs));
     }
 
-    /// What the operation returned, as JSON. The last call counts.
+    /// What the operation returned, in the same form. The last call counts.
     ///
     /// On tools the attribute is `gen_ai.tool.call.result`, and a value that is no object becomes the
     /// member `result` of one; elsewhere it is `mlflow.spanOutputs`.
@@ -111,12 +112,13 @@ impl SpanHandle {
         self.with(|recording| recording.set_status(status));
     }
 
-    /// Records an error: `error.type` is the name of its type, an event `exception` holds what it
+    /// Records an error: `error.type` is the name of its type (`_OTHER` where that is a text or `dyn
+    /// Error`), an event `exception` holds what it
     /// says, the status is an error.
     ///
     /// The message is recorded whatever the policy for content, after its redaction hook.
     pub fn record_error<E: Error + ?Sized>(&self, error: &E) {
-        self.with(|recording| recording.failed::<E>(Some(&error)));
+        self.with(|recording| recording.failed(std::any::type_name::<E>(), Some(&error)));
     }
 
     /// A tool call that a model asked for, where the model is not called through a client layer: the

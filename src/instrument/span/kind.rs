@@ -151,9 +151,9 @@ impl Kind {
     }
 
     /// The name of the span (registry: `gen_ai.execute_tool.internal` and its like).
-    pub(super) fn span_name(self, name: &Cow<'static, str>) -> Cow<'static, str> {
+    pub(super) fn span_name(self, name: Cow<'static, str>) -> Cow<'static, str> {
         match self.operation() {
-            None => name.clone(),
+            None => name,
             Some(operation) if name.is_empty() => Cow::Borrowed(operation),
             Some(operation) => Cow::Owned(format!("{operation} {name}")),
         }
@@ -176,8 +176,8 @@ mod tests {
 
     #[test]
     fn spans_are_named_as_the_conventions_say() {
-        assert_eq!(Kind::Tool.span_name(&"weather".into()), "execute_tool weather");
-        assert_eq!(Kind::Agent.span_name(&"".into()), "invoke_agent");
-        assert_eq!(Kind::Model.span_name(&"ask".into()), "ask");
+        assert_eq!(Kind::Tool.span_name("weather".into()), "execute_tool weather");
+        assert_eq!(Kind::Agent.span_name("".into()), "invoke_agent");
+        assert_eq!(Kind::Model.span_name("ask".into()), "ask");
     }
 }

@@ -1,6 +1,5 @@
 //! A span while it is open: what is recorded on it, and what is measured when it ends.
 
-use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -96,11 +95,13 @@ impl Recording {
         }
         if self.takes_content() {
             let value = made.unwrap_or_else(make);
-            self.set(self.content_attribute(side, value));
+            if let Some(attribute) = self.content_attribute(side, value) {
+                self.set(attribute);
+            }
         }
     }
 
-    fn content_attribute(&self, side: Side, value: Json<'_>) -> KeyValue {
+    fn content_attribute(&self, side: Side, value: Json<'_>) -> Option<KeyValue> {
         let (kind, key) = match (self.kind, side) {
             (Kind::Tool, Side::Inputs) => (ContentKind::ToolArguments, gen_ai::TOOL_CALL_ARGUMENTS),
             (Kind::Tool, Side::Outputs) => (ContentKind::ToolResult, gen_ai::TOOL_CALL_RESULT),
@@ -118,7 +119,15 @@ impl Recording {
             }
             _ => recorded,
         };
-        KeyValue::new(key, wrapped.to_string())
+        // MLflow takes lists, objects and quoted texts for JSON, but puts numbers that come as text in
+        // quotes.
+        Some(match wrapped {
+            Json::Null => return None,
+            Json::Bool(value) => KeyValue::new(key, value),
+            Json::Int(value) => KeyValue::new(key, value),
+            Json::Float(value) => KeyValue::new(key, value),
+            other => KeyValue::new(key, other.to_string()),
+        })
     }
 
     /// Records messages, in the registry's form.
@@ -153,17 +162,15 @@ impl Recording {
         }
     }
 
-    /// Records an error of the type `E`, with what it says.
-    pub(super) fn failed<E: ?Sized>(&self, message: Option<&dyn Display>) {
-        self.failed_as(type_name::<E>(), message);
+    /// Records an error of the type of that name, with what it says.
+    pub(super) fn failed(&self, error: &'static str, message: Option<&dyn Display>) {
+        self.failed_as(class(error), error, message);
     }
 
-    pub(super) fn failed_as(&self, exception: &'static str, message: Option<&dyn Display>) {
+    fn failed_as(&self, class: &'static str, exception: &'static str, message: Option<&dyn Display>) {
         if self.ended.load(Ordering::Relaxed) {
             return;
         }
-        // Behind a trait object may be any error, so its name is none of a class of errors.
-        let class = if exception.contains("dyn ") { OTHER_ERROR } else { exception };
         self.state().error_type = Some(Cow::Borrowed(class));
         if !self.is_recording {
             return;
@@ -213,9 +220,9 @@ impl Recording {
         }
         match ending {
             Ending::Done => {}
-            Ending::Panicked => self.failed_as(PANIC, Some(&"the code panicked")),
+            Ending::Panicked => self.failed_as(PANIC, PANIC, Some(&"the code panicked")),
             Ending::Cancelled => {
-                self.failed_as(CANCELLED, Some(&"the future was dropped before it was done"));
+                self.failed_as(CANCELLED, CANCELLED, Some(&"the future was dropped before it was done"));
             }
         }
     }
@@ -274,6 +281,13 @@ impl Recording {
     }
 }
 
+/// The class of errors that a type stands for: none, where it is a text or may hold any error.
+fn class(error: &'static str) -> &'static str {
+    let is_of_its_own = error.contains("::") && !error.contains("dyn ");
+    let is_text = ["alloc::string::String", "alloc::borrow::Cow<"].iter().any(|text| error.starts_with(text));
+    if is_of_its_own && !is_text { error } else { OTHER_ERROR }
+}
+
 /// The only type of tool that runs inside the application.
 pub(super) fn tool_type() -> KeyValue {
     KeyValue::new(gen_ai::TOOL_TYPE, "function")
@@ -291,4 +305,28 @@ fn put(attributes: &mut Vec<KeyValue>, attribute: KeyValue) {
 pub(super) fn text(key: &'static str, value: impl Into<Value>) -> Option<KeyValue> {
     let attribute = KeyValue::new(key, value);
     (!attribute.value.as_str().is_empty()).then_some(attribute)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::any::type_name;
+    use std::error::Error;
+
+    use super::*;
+
+    #[test]
+    fn a_class_of_errors_is_a_type_that_says_what_failed() {
+        let own = type_name::<std::num::ParseIntError>();
+        assert_eq!(class(own), own);
+        for any in [
+            type_name::<String>(),
+            type_name::<&str>(),
+            type_name::<Cow<'_, str>>(),
+            type_name::<()>(),
+            type_name::<Box<dyn Error>>(),
+            type_name::<dyn Error>(),
+        ] {
+            assert_eq!(class(any), OTHER_ERROR, "{any}");
+        }
+    }
 }
