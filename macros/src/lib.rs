@@ -17,7 +17,8 @@ use options::Macro;
 ///
 /// Belongs on functions and methods, sync or async, also on those of `async_trait`, and on functions
 /// that return an async block or `Box::pin` of one. What the function does, returns and may be sent
-/// to stays as it is. In a trait, put it on each implementation.
+/// to stays as it is, but that `#[track_caller]` has no effect inside. In a trait, put it on each
+/// implementation.
 ///
 /// # What is recorded
 ///
@@ -32,7 +33,7 @@ use options::Macro;
 /// - **Panics** (`error.type` `panic`) and **futures that are dropped** before they are done
 ///   (`cancelled`). The panic goes on.
 /// - The **id of the tool call** that the model made: see
-///   [`ToolCall`](../opentelemetry_mlflow/instrument/struct.ToolCall.html).
+///   [`ToolCall`](../opentelemetry_mlflow/instrument/span/struct.ToolCall.html).
 ///
 /// Inside the function, `Span::current()` gives the span to record more on.
 ///

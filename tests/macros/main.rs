@@ -13,4 +13,6 @@ mod content;
 mod endings;
 mod functions;
 mod manual;
+#[cfg(feature = "gateway")]
+mod mlflow;
 mod telemetry;

@@ -9,8 +9,9 @@ use opentelemetry::trace::{Link, Span as _, SpanContext, SpanKind, TraceContextE
 use opentelemetry::{Context, KeyValue};
 
 use super::kind::Kind;
+use super::measure::{text, tool_type};
 use super::names::HANDOFF_FROM;
-use super::recording::{Recording, State, text, tool_type};
+use super::recording::{Recording, State};
 use super::{Span, SpanHandle, SpanType, tool_call};
 use crate::instrument::agent::{self, Agent, Carried};
 use crate::instrument::instrumentation::guarded;
@@ -128,20 +129,11 @@ impl SpanBuilder {
 
     fn start_in(mut self, parent: Context, instrumentation: Instrumentation) -> Span {
         let kind = self.span_type.kind();
+        self.count(kind, &parent);
         let outer = agent::of(&parent);
-        match kind {
-            Kind::Tool => agent::count_tool(&parent),
-            Kind::Model => agent::count_inference(&parent),
-            _ => {}
-        }
-        if kind == Kind::Tool && self.call_id.is_none() {
-            self.call_id = tool_call::take(&parent);
-        }
-        if let Some(id) = self.call_id.as_ref().filter(|_| kind == Kind::Tool) {
-            agent::forget_tool_call(&parent, id);
-        }
         let links = self.links(kind, outer);
         let around = outer.and_then(|outer| outer.agent.clone());
+        let shared = outer.map(|outer| outer.shared.clone()).unwrap_or_default();
         let attributes = self.attributes(kind, &parent, around.as_deref());
         let started = (SystemTime::now(), Instant::now());
         let tracer = instrumentation.tracer();
@@ -153,13 +145,11 @@ impl SpanBuilder {
             .with_links(links);
         let span = tracer.build_with_context(builder, &parent);
         let is_recording = span.is_recording();
-        let shared = outer.map(|outer| outer.shared.clone()).unwrap_or_default();
         let context = parent.with_span(span);
         let agent = match kind {
             Kind::Agent => Some(Arc::new(Agent::new(self.name.clone(), context.clone()))),
             _ => around,
         };
-        let has_call = self.call_id.is_some();
         Span::new(Recording {
             instrumentation,
             kind,
@@ -171,8 +161,23 @@ impl SpanBuilder {
             is_recording,
             started,
             ended: AtomicBool::new(false),
-            state: Mutex::new(State { has_call, ..State::default() }),
+            state: Mutex::new(State { has_call: self.call_id.is_some(), ..State::default() }),
         })
+    }
+
+    /// Counts the call for the agent around it, and claims the id of a tool call that was given.
+    fn count(&mut self, kind: Kind, parent: &Context) {
+        match kind {
+            Kind::Model => agent::count_inference(parent),
+            Kind::Tool => {
+                agent::count_tool(parent);
+                self.call_id = self.call_id.take().or_else(|| tool_call::take(parent));
+                if let Some(id) = &self.call_id {
+                    agent::forget_tool_call(parent, id);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Links, with one to the agent that handed over to this one.

@@ -20,7 +20,7 @@
 //! MLflow reads for that type of span.
 //!
 //! Inputs, outputs and messages are content: recorded where the policy of the
-//! [`Instrumentation`] says so ([`CapturePolicy`](crate::genai::CapturePolicy)), which by default is
+//! [`Instrumentation`](super::Instrumentation) says so ([`CapturePolicy`](crate::genai::CapturePolicy)), which by default is
 //! nowhere. Names, descriptions, attributes, events and the messages of errors are recorded always.
 //!
 //! # How a span ends
@@ -100,6 +100,7 @@ mod builder;
 pub mod function;
 mod handle;
 mod kind;
+mod measure;
 pub(super) mod names;
 mod recording;
 mod run;
@@ -246,8 +247,7 @@ impl Deref for Span {
 
 impl Drop for Span {
     fn drop(&mut self) {
-        // A span that was made while a panic unwinds has not panicked, but it is rare and all the
-        // same lost to its maker.
+        // Code that runs in `run` or `call` was told apart before: this is a span kept by hand.
         self.finish(if std::thread::panicking() { Ending::Panicked } else { Ending::Done });
     }
 }

@@ -7,13 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use opentelemetry::trace::{Status, TraceContextExt};
-use opentelemetry::{Context, KeyValue, Value};
+use opentelemetry::{Context, KeyValue};
 
 use super::kind::Kind;
 use super::names::{CANCELLED, ERROR_TYPE, EXCEPTION, EXCEPTION_MESSAGE, EXCEPTION_TYPE, OTHER_ERROR, PANIC};
 use crate::genai::{ContentKind, Json, Message};
 use crate::instrument::agent::{self, Agent, Shared};
-use crate::instrument::metrics::Instruments;
 use crate::instrument::{Instrumentation, instrumentation};
 use crate::semconv::{gen_ai, mlflow};
 
@@ -241,44 +240,6 @@ impl Recording {
         span.end_with_timestamp(began + duration);
         self.measure(duration.as_secs_f64(), error);
     }
-
-    /// The metrics of the registry, with exactly its attributes.
-    fn measure(&self, seconds: f64, error: Option<KeyValue>) {
-        let name = |key| (!self.name.is_empty()).then(|| KeyValue::new(key, self.name.clone()));
-        let record = |measure: &dyn Fn(&Instruments, &[KeyValue]), attributes: Vec<KeyValue>| {
-            measure(self.instrumentation.instruments(), &self.instrumentation.named(attributes));
-        };
-        match self.kind {
-            Kind::Tool => {
-                let agent =
-                    self.agent.as_ref().map(|agent| KeyValue::new(gen_ai::AGENT_NAME, agent.name.clone()));
-                let attributes = [name(gen_ai::TOOL_NAME), Some(tool_type()), agent, error];
-                record(
-                    &|instruments, attributes| instruments.execute_tool_duration.record(seconds, attributes),
-                    attributes.into_iter().flatten().collect(),
-                );
-            }
-            Kind::Agent => self.measure_agent(seconds, error),
-            Kind::Workflow => record(
-                &|instruments, attributes| instruments.workflow_duration.record(seconds, attributes),
-                [name(gen_ai::WORKFLOW_NAME), error].into_iter().flatten().collect(),
-            ),
-            Kind::Model | Kind::Other => {}
-        }
-    }
-
-    fn measure_agent(&self, seconds: f64, error: Option<KeyValue>) {
-        let Some(agent) = &self.agent else { return };
-        let name = (!self.name.is_empty()).then(|| KeyValue::new(gen_ai::AGENT_NAME, self.name.clone()));
-        let model = self.model.clone().map(|model| KeyValue::new(gen_ai::REQUEST_MODEL, model));
-        let counted = self.instrumentation.named(name.clone().into_iter().collect());
-        let measured = [name, model, error].into_iter().flatten().collect();
-        let instruments = self.instrumentation.instruments();
-        instruments.invoke_agent_duration.record(seconds, &self.instrumentation.named(measured));
-        let calls = agent.inference_calls.load(Ordering::Relaxed);
-        instruments.invoke_agent_inference_calls.record(calls, &counted);
-        instruments.invoke_agent_tool_calls.record(agent.tool_calls.load(Ordering::Relaxed), &counted);
-    }
 }
 
 /// The class of errors that a type stands for: none, where it is a text or may hold any error.
@@ -288,23 +249,12 @@ fn class(error: &'static str) -> &'static str {
     if is_of_its_own && !is_text { error } else { OTHER_ERROR }
 }
 
-/// The only type of tool that runs inside the application.
-pub(super) fn tool_type() -> KeyValue {
-    KeyValue::new(gen_ai::TOOL_TYPE, "function")
-}
-
 /// Sets an attribute, in place of the one that has the name.
 fn put(attributes: &mut Vec<KeyValue>, attribute: KeyValue) {
     match attributes.iter_mut().find(|known| known.key == attribute.key) {
         Some(known) => *known = attribute,
         None => attributes.push(attribute),
     }
-}
-
-/// A text attribute, unless it is empty.
-pub(super) fn text(key: &'static str, value: impl Into<Value>) -> Option<KeyValue> {
-    let attribute = KeyValue::new(key, value);
-    (!attribute.value.as_str().is_empty()).then_some(attribute)
 }
 
 #[cfg(test)]
