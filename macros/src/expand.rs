@@ -188,8 +188,10 @@ impl Plan<'_> {
         let shown = quote_spanned!(Span::mixed_site()=> #private::Shown(value));
         let recorded = self.recorded(shown, false);
         let value = match nothing {
-            true => quote_spanned!(Span::mixed_site()=> Ok(_) => {}),
-            false => quote_spanned!(Span::mixed_site()=> Ok(value) => span.result(|| #recorded)),
+            true => quote_spanned!(Span::mixed_site()=> ::core::result::Result::Ok(_) => {}),
+            false => {
+                quote_spanned!(Span::mixed_site()=> ::core::result::Result::Ok(value) => span.result(|| #recorded))
+            }
         };
         quote_spanned! {Span::mixed_site()=>
             |span, result| {
@@ -200,7 +202,7 @@ impl Plan<'_> {
                 };
                 match (&&#private::Returned(result)).outcome() {
                     #value,
-                    Err(error) => span.failure((&&#private::Failed(error)).described()),
+                    ::core::result::Result::Err(error) => span.failure((&&#private::Failed(error)).described()),
                 }
             }
         }

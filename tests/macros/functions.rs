@@ -179,6 +179,25 @@ impl Remote for Store {
     }
 }
 
+mod shadowing {
+    //! Names that the expanded code must not meet.
+    #![allow(non_snake_case, dead_code, reason = "for the test")]
+
+    use opentelemetry_mlflow::tool;
+
+    fn Ok() {}
+    fn Err() {}
+    struct String;
+    mod core {}
+    mod std {}
+
+    #[tool]
+    pub(super) fn names(span: u8, result: u8, value: u8, error: u8) -> Result<u8, u8> {
+        let total = span + result + value + error;
+        if total > 10 { Result::Err(total) } else { Result::Ok(total) }
+    }
+}
+
 #[tool]
 fn once<F: FnOnce() -> String>(make: F) -> String {
     make()
@@ -200,6 +219,7 @@ fn methods_and_patterns() {
         assert_eq!(patterns((1, 2), Point { x: 3, y: 4 }, [5, 6], 7, 8), 22);
         assert_eq!(raw("abc"), 3);
         assert_eq!(attributed(1), 1);
+        assert_eq!((shadowing::names(1, 2, 3, 4), shadowing::names(9, 2, 3, 4)), (Ok(10), Err(18)));
         let moved = String::from("moved");
         assert_eq!(once(move || moved), "moved");
     });
