@@ -111,10 +111,15 @@ fn messages_are_the_inputs_and_outputs_of_agents() {
     let telemetry = Telemetry::new();
     let span = Span::agent("A").instrumentation(&telemetry.instrumentation).start();
     span.set_input_messages(vec![Message::new("user", vec![Part::Text("a long enough question".into())])]);
-    span.set_output_messages(vec![Message::new("assistant", vec![Part::Text("hi".into())]).finished("stop")]);
+    span.set_output_messages(vec![
+        Message::new("assistant", vec![Part::Text("a long enough answer".into())]).finished("stop"),
+    ]);
     span.end();
-    let rows = rows(&telemetry, Repairs::default());
-    let (_, _, inputs, outputs, keys) = row(&rows, "invoke_agent A");
-    assert!(inputs.contains("a long enough question") && outputs.contains("hi"), "{inputs} {outputs}");
-    assert!(!keys.iter().any(|key| key.ends_with(".messages")), "once: {keys:?}");
+    for (messages_once, stored) in [(false, 2), (true, 0)] {
+        let rows = rows(&telemetry, Repairs { messages_once, ..Repairs::default() });
+        let (_, _, inputs, outputs, keys) = row(&rows, "invoke_agent A");
+        assert!(inputs.contains("a long enough question"), "{inputs}");
+        assert!(outputs.contains("a long enough answer"), "{outputs}");
+        assert_eq!(keys.iter().filter(|key| key.ends_with(".messages")).count(), stored, "{keys:?}");
+    }
 }
