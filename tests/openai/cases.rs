@@ -76,6 +76,21 @@ fn older_cases() -> Vec<Case> {
                 seen_stream(client.completions().create_stream_byot::<_, Value>(request).await).await
             })
         }),
+        traced("embeddings", |client| {
+            Box::pin(async move {
+                let request = json!({
+                    "model": "text-embedding-3-small", "input": ["one", "two"], "encoding_format": "float",
+                    "dimensions": 256,
+                });
+                seen(client.embeddings().create(serde_json::from_value(request).unwrap()).await)
+            })
+        }),
+        traced("embeddings in base64", |client| {
+            Box::pin(async move {
+                let request = json!({"model": "text-embedding-3-small", "input": [1, 2, 3], "encoding_format": "base64"});
+                seen(client.embeddings().create_base64(serde_json::from_value(request).unwrap()).await)
+            })
+        }),
         traced("moderation", |client| {
             Box::pin(async move {
                 let request = json!({"model": "omni-moderation-latest", "input": ["I will kill you"]});
@@ -133,6 +148,14 @@ fn responses_cases() -> Vec<Case> {
         ),
         answered("response streamed failed", [stream(&responses::failed(whole))], RESPOND_STREAM),
         answered("response streamed with an error", [Reply::typed_stream(&broken)], RESPOND_STREAM),
+        traced("response fetched", |client| {
+            Box::pin(async move { seen(client.responses().retrieve(responses::ID).await) })
+        }),
+        traced("response fetched as a stream", |client| {
+            Box::pin(
+                async move { seen_stream(client.responses().retrieve_stream(responses::ID).await).await },
+            )
+        }),
     ]
 }
 
@@ -170,6 +193,12 @@ fn image_cases() -> Vec<Case> {
             })
         }),
         traced("image edited", |client| Box::pin(async move { seen(client.images().edit(edit()).await) })),
+        traced("image edited, streamed", |client| {
+            Box::pin(async move {
+                let request = CreateImageEditRequest { stream: Some(true), ..edit() };
+                seen_stream(client.images().edit_stream(request).await).await
+            })
+        }),
         traced("image varied", |client| {
             Box::pin(async move {
                 let request = CreateImageVariationRequest {
@@ -215,6 +244,13 @@ fn audio_cases() -> Vec<Case> {
                 seen(client.audio().speech().create(speech()).await.map(|answer| answer.bytes))
             })
         }),
+        traced("speech streamed", |client| {
+            Box::pin(async move {
+                let mut request = serde_json::to_value(speech()).unwrap();
+                request["stream_format"] = json!("sse");
+                seen_stream(client.audio().speech().create_stream_byot::<_, Value>(request).await).await
+            })
+        }),
         traced("transcription", |client| {
             Box::pin(async move { seen(client.audio().transcription().create(transcription()).await) })
         }),
@@ -230,6 +266,12 @@ fn audio_cases() -> Vec<Case> {
                 let format = Some(AudioResponseFormat::Text);
                 let request = CreateTranscriptionRequest { response_format: format, ..transcription() };
                 seen(client.audio().transcription().create_raw(request).await)
+            })
+        }),
+        traced("transcription streamed", |client| {
+            Box::pin(async move {
+                let request = CreateTranscriptionRequest { stream: Some(true), ..transcription() };
+                seen_stream(client.audio().transcription().create_stream(request).await).await
             })
         }),
         traced("translation", |client| {
@@ -294,6 +336,8 @@ fn failures() -> Vec<Case> {
         answered("malformed JSON", [errors::malformed_json()], ASK),
         answered("JSON that the client does not take", [Reply::json(&json!({"choices": 1}))], ASK_TYPED),
         answered("no answer at all", [Reply::silence()], ASK),
+        answered("a body that stops", [Reply::json(&question()).split_every(20).stall_after(2)], ASK),
+        answered("a body that breaks", [Reply::json(&question()).split_every(20).disconnect_after(2)], ASK),
         answered("a stream that stops", [Reply::stream(&chunks).stall_after(3)], ASK_STREAM),
         answered("a stream that breaks", [Reply::stream(&chunks).disconnect_after(3)], ASK_STREAM),
         answered("a stream that breaks at once", [Reply::stream(&chunks).disconnect_after(0)], ASK_STREAM),

@@ -196,6 +196,33 @@ async fn multimodal() {
     assert!(parts.to_string().contains("It is a golden retriever."), "and what is said in it: {parts}");
 }
 
+#[tokio::test]
+async fn embeddings() {
+    let setup = Setup::new().await;
+    let request = json!({
+        "model": "text-embedding-3-small", "input": ["Hello", "Goodbye"], "encoding_format": "float",
+        "dimensions": 256,
+    });
+    let _: Value = setup.client().embeddings().create_byot(request).await.unwrap();
+    let span = setup.telemetry.span().await;
+    registry::assert_valid(&setup.telemetry);
+    let all = [
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "gen_ai.embeddings.dimension.count",
+        "gen_ai.request.encoding_formats",
+        "gen_ai.response.model",
+        "gen_ai.usage.input_tokens",
+        "server.address",
+        "server.port",
+    ];
+    carries(&span, &[&all]);
+    assert_eq!(span.get("gen_ai.embeddings.dimension.count"), 256);
+    assert_eq!(span.get("gen_ai.request.encoding_formats"), &json!(["float"]));
+    assert_eq!(setup.telemetry.points_of("gen_ai.client.token.usage")[0].sum, 8.0);
+}
+
 /// The Python peer has 21 of the 37 attributes of inference over these exchanges.
 #[tokio::test]
 async fn all_exchanges_together_have_25_attributes_of_inference() {

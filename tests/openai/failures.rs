@@ -121,3 +121,14 @@ async fn a_key_that_the_server_repeats_is_not_recorded() {
         assert!(!everything.contains(API_KEY), "{everything}");
     }
 }
+
+/// Scenario: a server that does not say why the model stopped, which is not a failure.
+///
+/// Guarantees: the message of a call that went well does not say `error`.
+#[tokio::test]
+async fn a_reason_that_is_missing_is_no_error() {
+    let setup = Setup::new().await;
+    setup.fake.next(Reply::json(&json!({"choices": [{"message": {"role": "assistant", "content": "Hi"}}]})));
+    let span = setup.chat(question()).await;
+    assert_ne!(span.content("gen_ai.output.messages")[0]["finish_reason"], "error");
+}

@@ -69,6 +69,19 @@ async fn responses_are_chats_with_instructions_reasoning_and_a_past() {
 }
 
 #[tokio::test]
+async fn a_fetched_response_counts_no_tokens() {
+    let setup = Setup::new().await;
+    setup.client().responses().retrieve(responses::ID).await.unwrap();
+    let span = setup.telemetry.span().await;
+    registry::assert_valid(&setup.telemetry);
+    assert_eq!(span.name, "fetch_response");
+    assert_eq!(span.get("gen_ai.response.id"), responses::ID);
+    assert_eq!(span.get("gen_ai.response.status"), "completed");
+    assert!(span.get("gen_ai.usage.input_tokens").is_null());
+    assert!(setup.telemetry.points_of("gen_ai.client.token.usage").is_empty());
+}
+
+#[tokio::test]
 async fn pictures_are_parts_of_messages() {
     let setup = Setup::new().await;
     let request = json!({"model": "gpt-image-1", "prompt": "A red square", "n": 2});
