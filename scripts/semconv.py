@@ -37,9 +37,10 @@ def constant(name):
 
 
 def type_name(kind):
+    """Of a family of names, which the registry calls `template[...]`, the type of each."""
     if isinstance(kind, dict):
         return "string"
-    return kind
+    return re.sub(r"^template\[(.*)\]$", r"\1, one for each key", kind)
 
 
 def attributes(entries, prefix):

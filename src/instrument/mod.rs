@@ -5,6 +5,7 @@
 //! workflows.
 
 mod agent;
+mod context;
 mod event;
 mod hosts;
 mod instrumentation;
@@ -15,6 +16,7 @@ pub mod openai;
 mod scope;
 pub mod span;
 
+pub use context::in_current_context;
 pub use instrumentation::{Instrumentation, InstrumentationBuilder};
 pub use naming::{Naming, STABILITY_VARIABLE};
 pub use scope::Scope;

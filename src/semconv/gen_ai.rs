@@ -38,7 +38,7 @@ pub const OUTPUT_MESSAGES: &str = "gen_ai.output.messages";
 pub const OUTPUT_TYPE: &str = "gen_ai.output.type";
 /// Attribute, string: The name of the prompt that uniquely identifies it.
 pub const PROMPT_NAME: &str = "gen_ai.prompt.name";
-/// Attribute, template[string]: The variables supplied to the prompt template, the `<key>` being the variable name, the value being the variable value.
+/// Attribute, string, one for each key: The variables supplied to the prompt template, the `<key>` being the variable name, the value being the variable value.
 pub const PROMPT_VARIABLE: &str = "gen_ai.prompt.variable";
 /// Attribute, string: The version of the prompt template used.
 pub const PROMPT_VERSION: &str = "gen_ai.prompt.version";

@@ -40,3 +40,7 @@ pub const TRACE_SESSION: &str = "mlflow.trace.session";
 pub const SOURCE_NAME: &str = "mlflow.source.name";
 /// Prefix of the tags that MLflow keeps about a trace.
 pub const TRACE_PREFIX: &str = "mlflow.trace.";
+/// Prefix of span events that hold a chunk of a stream each; a number follows.
+pub const CHUNK_EVENT_PREFIX: &str = "mlflow.chunk.item.";
+/// Attribute of chunk events: the chunk, as JSON text.
+pub const CHUNK_VALUE: &str = "mlflow.chunk.value";

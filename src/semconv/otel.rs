@@ -34,3 +34,17 @@ pub const HTTP_METHOD: &str = "http.method";
 pub const RPC_SYSTEM: &str = "rpc.system";
 /// Attribute: kind of a remote call.
 pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
+/// Attribute: how often the request was sent again.
+pub const HTTP_REQUEST_RESEND_COUNT: &str = "http.request.resend_count";
+/// Attribute: what kind of error ended the operation.
+pub const ERROR_TYPE: &str = "error.type";
+/// Attribute: server that was called.
+pub const SERVER_ADDRESS: &str = "server.address";
+/// Attribute: port of the server that was called.
+pub const SERVER_PORT: &str = "server.port";
+/// Span event: an error, with its type and message.
+pub const EXCEPTION: &str = "exception";
+/// Attribute of [`EXCEPTION`]: type of the error.
+pub const EXCEPTION_TYPE: &str = "exception.type";
+/// Attribute of [`EXCEPTION`]: message of the error.
+pub const EXCEPTION_MESSAGE: &str = "exception.message";

@@ -1,6 +1,7 @@
 //! What is read from requests and answers: golden texts of every API.
 
 mod chat;
+mod context;
 mod media;
 mod responses;
 
@@ -60,7 +61,7 @@ fn stream(api: Api, events: &[Value]) -> (Value, Option<CallError>) {
     for event in events {
         error = error.or(reader.event(event.to_string().as_bytes(), &mut facts).error);
     }
-    let failure = reader.finish(&mut facts);
+    let failure = reader.finish(true, &mut facts);
     (shown(facts), error.or(failure))
 }
 
@@ -113,7 +114,7 @@ fn shapes_that_no_api_has_break_nothing() {
             let _ = exchange::response(api, body.to_string().as_bytes(), None, &mut facts);
             let mut reader = StreamReader::new(api, &facts);
             reader.event(body.to_string().as_bytes(), &mut facts);
-            reader.finish(&mut facts);
+            reader.finish(true, &mut facts);
             for content in &facts.span_content {
                 serde_json::from_str::<Value>(&content.value.as_str()).unwrap();
             }
