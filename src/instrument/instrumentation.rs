@@ -66,7 +66,6 @@ impl Instrumentation {
     /// Starts from the environment: `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says
     /// whether content is recorded (not, by default), `OTEL_SEMCONV_STABILITY_OPT_IN` which names
     /// are used.
-    #[must_use]
     pub fn builder() -> InstrumentationBuilder {
         InstrumentationBuilder {
             settings: Settings {

@@ -1,5 +1,6 @@
 //! Bodies that are read while they pass by, unchanged and on time.
 
+use std::error::Error as _;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,10 +33,10 @@ impl Body for SentForm {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Transparent>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
-        if let Some(Ok(frame)) = &frame {
-            if let Some(data) = frame.data_ref() {
-                self.call.form_piece(data);
-            }
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            self.call.form_piece(data);
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Transparent)))
     }
@@ -214,8 +215,17 @@ fn joined(mut pieces: Vec<Bytes>) -> Bytes {
 pub(super) struct Transparent(reqwest::Error);
 
 impl Transparent {
+    /// Without the levels that bodies around bodies have added: the one around us adds its own.
     fn original(&self) -> &(dyn std::error::Error + 'static) {
-        std::error::Error::source(&self.0).unwrap_or(&self.0)
+        let mut error: &(dyn std::error::Error + 'static) = &self.0;
+        while let Some(inner) = error
+            .downcast_ref::<reqwest::Error>()
+            .filter(|error| error.is_body())
+            .and_then(|error| error.source())
+        {
+            error = inner;
+        }
+        error
     }
 }
 

@@ -12,12 +12,12 @@ use super::exchange;
 use super::facts::{Facts, Wants};
 use super::report;
 use super::request;
-use super::route::route;
+use super::route::{Api, route};
 use super::server::Server;
 use super::stream::Stream;
 use super::traced::{End, Seen, Traced};
 use crate::instrument::instrumentation::{Instrumentation, guarded};
-use crate::instrument::scope;
+use crate::instrument::{agent, scope};
 use crate::semconv::{gen_ai, otel_mlflow};
 
 /// A call while it lasts. Shared by the request, which may be built several times, and the answer.
@@ -93,6 +93,8 @@ impl Call {
     /// The answer comes in events. Says whether some of them are to be kept from the caller.
     pub(super) fn stream_begins(&self) -> bool {
         self.with(|traced| {
+            // The model that a form names tells the chunks' metrics apart.
+            traced.read_form();
             traced.stream = Some(Stream::new(traced.api, &traced.facts, self.started));
             traced.hides_usage
         })
@@ -132,7 +134,7 @@ impl Call {
     /// The call is over. Only the first end counts.
     pub(super) fn end(&self, end: End) {
         let State::Traced(traced) = std::mem::replace(&mut *self.lock(), State::Ended) else { return };
-        guarded(|| report::report(&self.instrumentation, *traced, end, self.started.elapsed()));
+        guarded(|| report::report(&self.instrumentation, &self.parent, *traced, end, self.started.elapsed()));
     }
 
     fn start(&self, request: &reqwest::Request) -> Option<Box<Traced>> {
@@ -145,7 +147,14 @@ impl Call {
         };
         let mut facts = Facts::new(self.instrumentation.clone(), self.wants(), request::secrets(request));
         self.add_scope(&mut facts);
+        if found.api.is_inference() {
+            agent::count_inference(&self.parent);
+        }
         facts.string(gen_ai::RESPONSE_ID, found.response_id.map(Into::into));
+        if found.api == Api::FetchResponse {
+            let cursor = request.url().query_pairs().find(|(name, _)| name == "starting_after");
+            facts.string(gen_ai::REQUEST_STREAM_CURSOR, cursor.map(|(_, cursor)| cursor));
+        }
         if let Some(body) = request.body().and_then(reqwest::Body::as_bytes) {
             exchange::request(found.api, body, &mut facts);
         }

@@ -23,10 +23,13 @@ pub trait InstrumentClient: Sized {
     /// ```
     /// use opentelemetry_mlflow::instrument::openai::InstrumentClient;
     ///
+    /// # let _ = rustls::crypto::ring::default_provider().install_default();
     /// let client = async_openai::Client::new().instrumented();
     /// ```
     #[must_use]
     fn instrumented(self) -> Self {
+        #[cfg(feature = "_backend")]
+        crate::tls::install_crypto_provider();
         self.instrumented_with(&Instrumentation::global(), reqwest::Client::new())
     }
 

@@ -31,7 +31,7 @@ pub(super) fn response(mut body: Json<'_>, facts: &mut Facts) {
     let messages = choices.into_iter().map(|mut choice| {
         let text = choice.take_str("text").unwrap_or_default();
         Message::new("assistant", vec![Part::Text(text)])
-            .finished(schema_reason(choice.take_str("finish_reason")))
+            .finished(schema_reason(choice.take_str("finish_reason"), "stop"))
     });
     facts.output_messages(messages.collect());
 }

@@ -11,7 +11,8 @@ use crate::genai::Json;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CallError {
     /// `error.type`: the API's code where it gave one, else its type, the HTTP status, or one of
-    /// `timeout`, `connection_error`, `invalid_response`, `stream_error`, `cancelled`.
+    /// `timeout`, `connection_error`, `incomplete_response`, `invalid_response`, `stream_error`,
+    /// `cancelled`.
     pub(crate) kind: Cow<'static, str>,
     /// `exception.type`: the Rust type that the caller gets.
     pub(crate) exception: &'static str,

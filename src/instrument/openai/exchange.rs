@@ -9,13 +9,13 @@ use super::responses::{self, Failure, ResponseStream};
 use super::route::Api;
 use super::{audio, completions, embeddings, images, moderations};
 use crate::genai::Json;
-use crate::semconv::gen_ai;
 
 /// Reads a request in JSON. One that is not JSON is the server's to refuse.
 pub(super) fn request(api: Api, body: &[u8], facts: &mut Facts) {
     let Ok(body) = Json::parse(body) else { return };
-    if body.get("stream").and_then(Json::as_bool) == Some(true) {
-        facts.attributes.push(opentelemetry::KeyValue::new(gen_ai::REQUEST_STREAM, true));
+    let events = body.get("stream_format").and_then(Json::as_str) == Some("sse");
+    if events || body.get("stream").and_then(Json::as_bool) == Some(true) {
+        facts.streams();
     }
     match api {
         Api::Chat => chat::request(body, facts),
@@ -31,6 +31,9 @@ pub(super) fn request(api: Api, body: &[u8], facts: &mut Facts) {
 
 /// Reads a request that is a form.
 pub(super) fn form(api: Api, form: &Form, facts: &mut Facts) {
+    if form.text("stream").as_deref() == Some("true") {
+        facts.streams();
+    }
     match api {
         Api::ImageEdit | Api::ImageVariation => images::form(form, facts),
         Api::Transcription | Api::Translation => audio::transcription_form(form, facts),
@@ -115,7 +118,8 @@ impl StreamReader {
     pub(super) fn new(api: Api, facts: &Facts) -> Self {
         match api {
             Api::Chat | Api::Completions => Self::Chat(ChatStream::new(facts)),
-            Api::Responses | Api::FetchResponse => Self::Responses(ResponseStream::new(facts)),
+            Api::Responses => Self::Responses(ResponseStream::new(facts)),
+            Api::FetchResponse => Self::Responses(ResponseStream::fetched(facts)),
             _ => Self::Media(MediaStream::new(facts)),
         }
     }
@@ -155,11 +159,11 @@ impl StreamReader {
         }
     }
 
-    /// Everything has been said, or nothing more will come.
-    pub(super) fn finish(self, facts: &mut Facts) -> Option<CallError> {
+    /// Everything has been said (`ended`), or nothing more will come.
+    pub(super) fn finish(self, ended: bool, facts: &mut Facts) -> Option<CallError> {
         match self {
             Self::Chat(stream) => {
-                stream.finish(facts);
+                stream.finish(ended, facts);
                 None
             }
             Self::Responses(stream) => stream.finish(facts).map(CallError::from),

@@ -109,6 +109,11 @@ impl Facts {
         &self.instrumentation.settings().capture
     }
 
+    /// The caller asked for a stream.
+    pub(crate) fn streams(&mut self) {
+        self.attributes.push(KeyValue::new(gen_ai::REQUEST_STREAM, true));
+    }
+
     pub(crate) fn string(&mut self, key: &'static str, value: Option<Cow<'_, str>>) {
         if let Some(value) = value {
             self.attributes.push(KeyValue::new(key, value.into_owned()));

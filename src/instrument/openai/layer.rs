@@ -25,6 +25,7 @@ use crate::instrument::Instrumentation;
 /// use async_openai::middleware::{ReqwestService, retry::OpenAIRetryLayer};
 /// use opentelemetry_mlflow::instrument::{Instrumentation, openai::OpenAiLayer};
 ///
+/// # let _ = rustls::crypto::ring::default_provider().install_default();
 /// let service = tower::ServiceBuilder::new()
 ///     .layer(OpenAiLayer::new(&Instrumentation::global()))
 ///     .layer(OpenAIRetryLayer::default())
@@ -116,10 +117,10 @@ fn observed(factory: HttpRequestFactory, call: &Arc<Call>) -> HttpRequestFactory
         let (factory, call) = (factory.clone(), Arc::clone(&call));
         async move {
             let mut request = factory.build().await?;
-            if call.attempt(&mut request) {
-                if let Some(inner) = request.body_mut().take() {
-                    *request.body_mut() = Some(reqwest::Body::wrap(SentForm { inner, call }));
-                }
+            if call.attempt(&mut request)
+                && let Some(inner) = request.body_mut().take()
+            {
+                *request.body_mut() = Some(reqwest::Body::wrap(SentForm { inner, call }));
             }
             Ok(request)
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use opentelemetry::trace::{Span, SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, global};
 
 use super::error::CallError;
@@ -14,8 +14,8 @@ use super::server::Server;
 use super::traced::{End, Traced};
 use crate::genai::{Json, Message};
 use crate::instrument::instrumentation::{Instrumentation, guarded};
-use crate::instrument::scope;
-use crate::semconv::{gen_ai, mlflow};
+use crate::instrument::{agent, scope};
+use crate::semconv::{gen_ai, mlflow, otel};
 
 /// What was said before a response and is not its input yet; a session without responses must not
 /// grow without end.
@@ -181,6 +181,7 @@ impl RealtimeSession {
     fn begun(&mut self, mut response: Json<'_>) {
         // One response at a time; one that was never done is over when the next begins.
         self.abandon();
+        agent::count_inference(&self.context);
         let mode = self.instrumentation.settings().capture.mode();
         let wants =
             Wants { spans: mode.on_spans(), events: mode.on_events() && self.instrumentation.has_events() };
@@ -238,10 +239,10 @@ impl RealtimeSession {
         let failure = responses::failure(&mut error);
         let span = self.context.span();
         span.add_event(
-            "exception",
+            otel::EXCEPTION,
             vec![
-                KeyValue::new("exception.type", failure.code.unwrap_or_else(|| "error".to_owned())),
-                KeyValue::new("exception.message", failure.message.clone()),
+                KeyValue::new(otel::EXCEPTION_TYPE, failure.code.unwrap_or_else(|| "error".to_owned())),
+                KeyValue::new(otel::EXCEPTION_MESSAGE, failure.message.clone()),
             ],
         );
         span.set_status(Status::error(failure.message));
@@ -254,7 +255,13 @@ impl RealtimeSession {
     }
 
     fn report(&self, response: Response, end: End) {
-        report::report(&self.instrumentation, *response.traced, end, response.started.elapsed());
+        report::report(
+            &self.instrumentation,
+            &self.context,
+            *response.traced,
+            end,
+            response.started.elapsed(),
+        );
     }
 
     fn close(&mut self) {

@@ -2,26 +2,38 @@
 
 use std::time::{Duration, SystemTime};
 
-use opentelemetry::KeyValue;
 use opentelemetry::logs::Severity;
 use opentelemetry::trace::{Span, SpanContext, Status};
+use opentelemetry::{Context, KeyValue};
 
 use super::error::CallError;
 use super::traced::{End, Traced};
+use crate::instrument::agent;
 use crate::instrument::event::{self, Event};
 use crate::instrument::instrumentation::Instrumentation;
 use crate::semconv::gen_ai::{self, event as name, token_type};
-use crate::semconv::{openai, otel_mlflow};
+use crate::semconv::{openai, otel, otel_mlflow};
 
 /// Ends the span of a call, and records its metrics and events.
-pub(super) fn report(instrumentation: &Instrumentation, mut traced: Traced, end: End, duration: Duration) {
+pub(super) fn report(
+    instrumentation: &Instrumentation,
+    parent: &Context,
+    mut traced: Traced,
+    end: End,
+    duration: Duration,
+) {
     traced.read_form();
     let (error, streamed) = settle(&mut traced, end);
+    if traced.api.is_inference() {
+        for (id, name, arguments) in &traced.facts.tool_calls {
+            agent::offer_tool_call(parent, id, name, arguments);
+        }
+    }
     if traced.resends > 0 {
-        traced.facts.int("http.request.resend_count", Some(traced.resends));
+        traced.facts.int(otel::HTTP_REQUEST_RESEND_COUNT, Some(traced.resends));
     }
     traced.facts.string(otel_mlflow::STREAM_END, streamed.map(Into::into));
-    let kind = error.as_ref().map(|error| KeyValue::new("error.type", error.kind.clone()));
+    let kind = error.as_ref().map(|error| KeyValue::new(otel::ERROR_TYPE, error.kind.clone()));
     traced.facts.attributes.extend(kind.clone());
     answer(&mut traced);
     let message = error.as_ref().map(|error| traced.facts.error_text(&error.message));
@@ -52,7 +64,8 @@ fn settle(traced: &mut Traced, end: End) -> (Option<CallError>, Option<&'static 
         };
     };
     let complete = stream.is_complete();
-    let failure = stream.finish(&mut traced.facts);
+    let ended = complete || matches!(end, End::Complete);
+    let failure = stream.finish(ended, &mut traced.facts);
     match (end, failure) {
         (End::Failed(error), _) | (_, Some(error)) => (Some(error), Some("failed")),
         (End::Dropped, None) if !complete => (None, Some("dropped")),
@@ -106,8 +119,8 @@ fn exception(
     span: &SpanContext,
 ) {
     let attributes = vec![
-        KeyValue::new("exception.type", error.exception),
-        KeyValue::new("exception.message", message.to_owned()),
+        KeyValue::new(otel::EXCEPTION_TYPE, error.exception),
+        KeyValue::new(otel::EXCEPTION_MESSAGE, message.to_owned()),
     ];
     if instrumentation.has_events() {
         instrumentation.emit(Event {
@@ -118,12 +131,14 @@ fn exception(
             attributes: attributes.iter().map(event::attribute).collect(),
         });
     }
-    traced.span.add_event("exception", attributes);
+    traced.span.add_event(otel::EXCEPTION, attributes);
 }
 
 /// The details of the call as an event, where content is wanted on events.
 fn details(instrumentation: &Instrumentation, traced: &mut Traced, span: &SpanContext) {
-    if !instrumentation.settings().capture.mode().on_events() || !instrumentation.has_events() {
+    let wanted = instrumentation.settings().capture.mode().on_events() && instrumentation.has_events();
+    // The conventions define the event for inference, and its attributes.
+    if !wanted || !traced.api.is_inference() {
         return;
     }
     let attributes = instrumentation.named(traced.facts.attributes.clone());

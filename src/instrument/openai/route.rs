@@ -51,6 +51,11 @@ impl Api {
         })
     }
 
+    /// Whether a model generates something, in one of the operations that the conventions call inference.
+    pub(crate) fn is_inference(self) -> bool {
+        !matches!(self, Self::Embeddings | Self::FetchResponse)
+    }
+
     /// Whether the call makes tokens that are paid for: reading an answer again does not.
     pub(crate) fn reports_usage(self) -> bool {
         self != Self::FetchResponse

@@ -4,6 +4,7 @@ use opentelemetry::KeyValue;
 use reqwest::Url;
 
 use super::provider;
+use crate::semconv::otel;
 
 /// Its address and port.
 pub(super) struct Server {
@@ -21,8 +22,8 @@ impl Server {
 
     pub(super) fn attributes(&self) -> impl Iterator<Item = KeyValue> {
         [
-            Some(KeyValue::new("server.address", self.address.clone())),
-            self.port.map(|port| KeyValue::new("server.port", i64::from(port))),
+            Some(KeyValue::new(otel::SERVER_ADDRESS, self.address.clone())),
+            self.port.map(|port| KeyValue::new(otel::SERVER_PORT, i64::from(port))),
         ]
         .into_iter()
         .flatten()

@@ -14,6 +14,7 @@ use crate::semconv::{gen_ai, otel_mlflow};
 /// What has come so far, and when.
 pub(super) struct Stream {
     reader: StreamReader,
+    is_inference: bool,
     chunks: i64,
     last: Instant,
     /// What the chunks' metrics are told apart by, once a chunk has named the model.
@@ -27,6 +28,7 @@ impl Stream {
     pub(super) fn new(api: Api, facts: &Facts, started: Instant) -> Self {
         Self {
             reader: StreamReader::new(api, facts),
+            is_inference: api.is_inference(),
             chunks: 0,
             last: started,
             dimensions: Vec::new(),
@@ -69,11 +71,16 @@ impl Stream {
         self.complete
     }
 
-    /// The answer as far as it came; how the stream itself failed, if it did.
-    pub(super) fn finish(self, facts: &mut Facts) -> Option<CallError> {
-        facts.double(gen_ai::RESPONSE_TIME_TO_FIRST_CHUNK, self.time_to_first_chunk);
+    /// The answer as far as it came; how the stream itself failed, if it did. `ended` says whether
+    /// the server has said all that it had to say.
+    pub(super) fn finish(self, ended: bool, facts: &mut Facts) -> Option<CallError> {
+        // The conventions time the first chunk of what is generated, not of what is read again.
+        facts.double(
+            gen_ai::RESPONSE_TIME_TO_FIRST_CHUNK,
+            self.time_to_first_chunk.filter(|_| self.is_inference),
+        );
         facts.int(otel_mlflow::STREAM_CHUNKS, Some(self.chunks));
-        let failure = self.reader.finish(facts);
+        let failure = self.reader.finish(ended && self.error.is_none(), facts);
         self.error.or(failure)
     }
 }

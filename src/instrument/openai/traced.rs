@@ -12,7 +12,7 @@ use super::server::Server;
 use super::stream::Stream;
 use crate::genai::{ContentKind, Json};
 use crate::instrument::instrumentation::Instrumentation;
-use crate::semconv::{gen_ai, openai};
+use crate::semconv::{gen_ai, mlflow, openai};
 
 /// A call that is traced.
 pub(super) struct Traced {
@@ -113,8 +113,8 @@ impl Traced {
         let Ok(chunk) = Json::parse(data) else { return };
         let value = self.facts.recorded(ContentKind::OutputMessage, chunk).to_string();
         self.span.add_event(
-            format!("mlflow.chunk.item.{index}"),
-            vec![KeyValue::new("mlflow.chunk.value", value)],
+            format!("{}{index}", mlflow::CHUNK_EVENT_PREFIX),
+            vec![KeyValue::new(mlflow::CHUNK_VALUE, value)],
         );
     }
 

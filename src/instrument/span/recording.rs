@@ -10,10 +10,11 @@ use opentelemetry::trace::{Status, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
 
 use super::kind::Kind;
-use super::names::{CANCELLED, ERROR_TYPE, EXCEPTION, EXCEPTION_MESSAGE, EXCEPTION_TYPE, OTHER_ERROR, PANIC};
+use super::names::{CANCELLED, OTHER_ERROR, PANIC};
 use crate::genai::{ContentKind, Json, Message};
 use crate::instrument::agent::{self, Agent, Shared};
 use crate::instrument::{Instrumentation, instrumentation};
+use crate::semconv::otel::{ERROR_TYPE, EXCEPTION, EXCEPTION_MESSAGE, EXCEPTION_TYPE};
 use crate::semconv::{gen_ai, mlflow};
 
 /// A span while it is open.

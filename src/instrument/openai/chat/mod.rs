@@ -9,7 +9,7 @@ pub(super) use message::{data_part, input_message, media_type, tool_call, tool_c
 pub(super) use stream::ChatStream;
 
 use super::facts::Facts;
-use crate::genai::{Json, Message};
+use crate::genai::{Json, Message, Part};
 use crate::semconv::gen_ai::{self, output_type};
 use crate::semconv::openai;
 
@@ -123,15 +123,25 @@ fn output_message<'a>(mut choice: Json<'a>, audio_format: Option<&str>) -> Messa
     let reason = choice.take_str("finish_reason");
     let mut message = choice.take("message").unwrap_or_default();
     let role = message.take_str("role").unwrap_or(Cow::Borrowed("assistant"));
-    Message::new(role, message::assistant_parts(message, audio_format)).finished(schema_reason(reason))
+    let parts = message::assistant_parts(message, audio_format);
+    let unsaid = unsaid_reason(&parts);
+    Message::new(role, parts).finished(schema_reason(reason, unsaid))
 }
 
-/// The reason in the words of the registry's schema, where it has one for it.
-pub(super) fn schema_reason(reason: Option<Cow<'_, str>>) -> Cow<'_, str> {
+/// The reason in the words of the registry's schema, where it has one for it. The schema requires a
+/// reason: `unsaid` stands where the server gives none.
+pub(super) fn schema_reason<'r>(reason: Option<Cow<'r, str>>, unsaid: &'static str) -> Cow<'r, str> {
     match reason {
         Some(reason) if reason == "tool_calls" || reason == "function_call" => Cow::Borrowed("tool_call"),
         Some(reason) => reason,
-        // The schema requires a reason; a choice without one was not finished.
-        None => Cow::Borrowed("error"),
+        None => Cow::Borrowed(unsaid),
+    }
+}
+
+/// Why a model stopped that has said all, for servers that leave the reason out.
+fn unsaid_reason(parts: &[Part<'_>]) -> &'static str {
+    match parts.iter().any(|part| matches!(part, Part::ToolCall { .. })) {
+        true => "tool_call",
+        false => "stop",
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::super::bounded::Bounded;
 use super::super::facts::Facts;
 use super::message::{media_type, tool_call, tool_calls};
-use super::schema_reason;
+use super::{schema_reason, unsaid_reason};
 use crate::genai::{Blob, Json, Message, Modality, Part};
 use crate::semconv::gen_ai;
 
@@ -46,11 +46,11 @@ impl ChatStream {
 
     /// Takes one chunk in. Says whether it carried output.
     pub(in crate::instrument::openai) fn chunk(&mut self, mut chunk: Json<'_>, facts: &mut Facts) -> bool {
-        if !self.seen_id {
-            if let Some(id) = chunk.take_str("id").filter(|id| !id.is_empty()) {
-                facts.string(gen_ai::RESPONSE_ID, Some(id));
-                self.seen_id = true;
-            }
+        if !self.seen_id
+            && let Some(id) = chunk.take_str("id").filter(|id| !id.is_empty())
+        {
+            facts.string(gen_ai::RESPONSE_ID, Some(id));
+            self.seen_id = true;
         }
         if facts.response_model.is_none() {
             facts.responding_model(chunk.take_str("model"));
@@ -102,14 +102,14 @@ impl ChatStream {
         }
     }
 
-    /// The whole answer.
-    pub(in crate::instrument::openai) fn finish(mut self, facts: &mut Facts) {
+    /// The whole answer, if the stream has `ended`; else what there is of it.
+    pub(in crate::instrument::openai) fn finish(mut self, ended: bool, facts: &mut Facts) {
         self.choices.sort_by_key(|choice| choice.index);
         let reasons = self.choices.iter().filter_map(|choice| choice.finish_reason.clone()).collect();
         facts.strings(gen_ai::RESPONSE_FINISH_REASONS, reasons);
         let format = facts.audio_format.clone();
         let messages: Vec<_> =
-            self.choices.into_iter().map(|choice| choice.into_message(format.as_deref())).collect();
+            self.choices.into_iter().map(|choice| choice.into_message(ended, format.as_deref())).collect();
         facts.tool_calls = messages.iter().flat_map(|message| tool_calls(&message.parts)).collect();
         facts.output_messages(messages);
     }
@@ -132,9 +132,9 @@ impl Choice {
         text.push(&mut tool.arguments, function.take_str("arguments").or_else(|| function.take_str("input")));
     }
 
-    fn into_message(self, audio_format: Option<&str>) -> Message<'static> {
+    fn into_message(self, ended: bool, audio_format: Option<&str>) -> Message<'static> {
         let mut parts = Vec::new();
-        let text = |text: String| (!text.is_empty()).then(|| Cow::<str>::Owned(text));
+        let text = |text: String| (!text.is_empty()).then_some(Cow::<str>::Owned(text));
         parts.extend(text(self.reasoning).map(Part::Reasoning));
         parts.extend(text(self.content).map(Part::Text));
         parts.extend(text(self.refusal).map(Part::Refusal));
@@ -147,7 +147,8 @@ impl Choice {
             tool_call(tool.id.map(Cow::Owned), Some(tool.name.into()), Some(tool.arguments.into()))
         }));
         let role = self.role.unwrap_or_else(|| "assistant".to_owned());
-        Message::new(role, parts).finished(schema_reason(self.finish_reason.map(Cow::Owned)))
+        let unsaid = if ended { unsaid_reason(&parts) } else { "error" };
+        Message::new(role, parts).finished(schema_reason(self.finish_reason.map(Cow::Owned), unsaid))
     }
 }
 

@@ -47,10 +47,10 @@ pub(super) fn instructions_and_tools(body: &mut Json<'_>, facts: &mut Facts) {
 /// The registry's tools have a name; of the provider's own, the type is the name.
 fn named(mut tool: Json<'_>) -> Json<'_> {
     let name = tool.get("type").cloned();
-    if let (Json::Object(members), Some(name)) = (&mut tool, name) {
-        if !members.iter().any(|(key, _)| key == "name") {
-            members.insert(1.min(members.len()), (Cow::Borrowed("name"), name));
-        }
+    if let (Json::Object(members), Some(name)) = (&mut tool, name)
+        && !members.iter().any(|(key, _)| key == "name")
+    {
+        members.insert(1.min(members.len()), (Cow::Borrowed("name"), name));
     }
     tool
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::super::bounded::Bounded;
 use super::super::facts::Facts;
 use super::items::item_parts;
-use super::{Failure, failure, partial, response};
+use super::{Failure, failure, fetched, partial, response};
 use crate::genai::{Json, Part};
 use crate::semconv::gen_ai;
 
@@ -13,7 +13,9 @@ use crate::semconv::gen_ai;
 #[derive(Default)]
 pub(in crate::instrument::openai) struct ResponseStream {
     text: Bounded,
-    seen_id: bool,
+    /// The response is read again: its id is known, and its state is told.
+    fetched: bool,
+    started: bool,
     /// The answer as far as it has come, for streams that break off.
     items: Vec<Item>,
     complete: bool,
@@ -36,16 +38,26 @@ impl ResponseStream {
         Self { text: Bounded::new(facts), ..Self::default() }
     }
 
+    /// For a response that is read again.
+    pub(in crate::instrument::openai) fn fetched(facts: &Facts) -> Self {
+        Self { fetched: true, ..Self::new(facts) }
+    }
+
     /// Takes one event in.
     pub(in crate::instrument::openai) fn event(&mut self, mut event: Json<'_>, facts: &mut Facts) {
         let kind = event.take_str("type").unwrap_or_default();
         match kind.as_ref() {
             "response.completed" | "response.incomplete" | "response.failed" => {
                 let mut body = event.take("response").unwrap_or_default();
-                if self.seen_id {
+                self.complete = true;
+                if self.fetched {
+                    // A failed response was fetched all the same.
+                    fetched(body, facts);
+                    return;
+                }
+                if self.started {
                     body.take("id");
                 }
-                self.complete = true;
                 self.failure = response(body, facts);
             }
             "error" => {
@@ -66,13 +78,13 @@ impl ResponseStream {
 
     /// The first event has the id; the model that it names is the one that answers.
     fn started(&mut self, event: &mut Json<'_>, facts: &mut Facts) {
-        if self.seen_id {
+        if self.started {
             return;
         }
         let Some(mut response) = event.take("response") else { return };
-        if let Some(id) = response.take_str("id") {
-            facts.string(gen_ai::RESPONSE_ID, Some(id));
-            self.seen_id = true;
+        self.started = true;
+        if !self.fetched {
+            facts.string(gen_ai::RESPONSE_ID, response.take_str("id"));
         }
         facts.responding_model(response.take_str("model"));
     }
