@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// Any JSON value. Texts without escapes are borrowed, so reading a request costs little more than
@@ -45,7 +45,19 @@ impl<'a> Json<'a> {
     ///
     /// If the bytes are not JSON, or nest deeper than 127 levels.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(bytes)
+        Self::parse_without(&[], bytes)
+    }
+
+    /// Reads one value; if it is an object, without its members of the given names.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub(crate) fn parse_without(unread: &[&str], bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(utf8(bytes)?);
+        let value = (&mut deserializer).deserialize_any(Tree { unread })?;
+        deserializer.end()?;
+        Ok(value)
     }
 
     /// Any serialisable value as a tree of its own.
@@ -167,6 +179,11 @@ impl<'a> Json<'a> {
     }
 }
 
+/// JSON is UTF-8. Checked at once it costs less than text by text.
+pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, serde_json::Error> {
+    std::str::from_utf8(bytes).map_err(serde::de::Error::custom)
+}
+
 fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
     Cow::Owned(text.into_owned())
 }
@@ -224,13 +241,16 @@ impl Serialize for Json<'_> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Tree)
+        deserializer.deserialize_any(Tree { unread: &[] })
     }
 }
 
-struct Tree;
+/// Builds the tree, at its top without the members of the given names.
+struct Tree<'u> {
+    unread: &'u [&'u str],
+}
 
-impl<'de> Visitor<'de> for Tree {
+impl<'de> Visitor<'de> for Tree<'_> {
     type Value = Json<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -282,38 +302,49 @@ impl<'de> Visitor<'de> for Tree {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
-        while let Some((Key(key), value)) = access.next_entry()? {
-            members.push((key, value));
+        // Few objects of the API are smaller, and to grow costs more than the room.
+        let mut members = Vec::with_capacity(8);
+        while let Some(Text(key)) = access.next_key()? {
+            if self.unread.contains(&key.as_ref()) {
+                access.next_value::<IgnoredAny>()?;
+            } else {
+                members.push((key, access.next_value()?));
+            }
         }
         Ok(Json::Object(members))
     }
 }
 
-/// A key, borrowed where it has no escapes (`Cow` alone would always be copied).
-struct Key<'a>(Cow<'a, str>);
+/// A text, borrowed where it has no escapes (`Cow` alone would always be copied).
+#[derive(Debug)]
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
-impl<'de> Deserialize<'de> for Key<'de> {
+/// The text inside, if there is one.
+pub(crate) fn cow(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
+    text.map(|text| text.0)
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
+        struct Borrowing;
 
-        impl<'de> Visitor<'de> for Text {
-            type Value = Key<'de>;
+        impl<'de> Visitor<'de> for Borrowing {
+            type Value = Text<'de>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a key")
+                formatter.write_str("a text")
             }
 
             fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Borrowed(text)))
+                Ok(Text(Cow::Borrowed(text)))
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(text.to_owned())))
+                Ok(Text(Cow::Owned(text.to_owned())))
             }
         }
 
-        deserializer.deserialize_str(Text)
+        deserializer.deserialize_str(Borrowing)
     }
 }
 
@@ -338,6 +369,14 @@ mod tests {
         let tree = Json::parse(text.as_bytes()).unwrap();
         assert_eq!(tree.to_string(), text.replace("18446744073709551615", "1.8446744073709552e+19"));
         assert_eq!(tree.get("a").and_then(Json::as_f64), Some(18_446_744_073_709_551_615.0));
+    }
+
+    #[test]
+    fn members_can_be_left_unread_at_the_top() {
+        let tree = Json::parse_without(&["skip"], br#"{"skip":[{"a":1}],"keep":{"skip":2}}"#).unwrap();
+        assert_eq!(tree.to_string(), r#"{"keep":{"skip":2}}"#);
+        assert!(Json::parse_without(&["skip"], br#"{"skip":[}"#).is_err());
+        assert!(Json::parse_without(&[], b"{} {}").is_err());
     }
 
     #[test]

@@ -13,5 +13,7 @@ mod record;
 
 pub use capture::{CAPTURE_VARIABLE, CaptureMode, CapturePolicy, ContentKind, UnknownCaptureMode};
 pub use json::Json;
+#[cfg(feature = "async-openai")]
+pub(crate) use json::{Text, cow, utf8};
 pub use message::{Blob, Message, Modality, Part};
 pub use record::Recorder;

@@ -9,7 +9,7 @@ use opentelemetry::global::{self, BoxedTracer, ObjectSafeTracer};
 use opentelemetry::logs::LoggerProvider;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::{Span, Tracer, TracerProvider};
-use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry::{InstrumentationScope, KeyValue, StringValue};
 
 use super::event::{self, Event, EventSink};
 use super::hosts::Hosts;
@@ -56,7 +56,7 @@ pub(crate) struct Settings {
     pub(crate) disabled: bool,
     pub(crate) chunk_events: bool,
     pub(crate) stream_usage: bool,
-    pub(crate) provider: Option<String>,
+    pub(crate) provider: Option<StringValue>,
     pub(crate) propagate_to: Hosts,
 }
 
@@ -242,7 +242,7 @@ impl InstrumentationBuilder {
 
     /// The provider's name (`gen_ai.provider.name`), in place of what the host says.
     pub fn provider(mut self, name: impl Into<String>) -> Self {
-        self.settings.provider = Some(name.into());
+        self.settings.provider = Some(Arc::<str>::from(name.into()).into());
         self
     }
 

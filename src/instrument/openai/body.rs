@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
 use super::call::Call;
@@ -56,7 +56,7 @@ pub(super) struct Answer {
     inner: reqwest::Body,
     call: Arc<Call>,
     status: StatusCode,
-    content_type: Option<String>,
+    content_type: Option<HeaderValue>,
     expected: Option<u64>,
     received: u64,
     reading: Reading,
@@ -80,9 +80,9 @@ impl Answer {
         body: reqwest::Body,
         call: Arc<Call>,
     ) -> Self {
-        let content_type = response.headers().get(http::header::CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| Some(value.to_str().ok()?.to_owned()));
-        let events = content_type.as_deref().is_some_and(|kind| kind.starts_with("text/event-stream"));
+        let content_type = response.headers().get(http::header::CONTENT_TYPE).cloned();
+        let events =
+            content_type.as_ref().is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let reading = match events && response.status().is_success() {
             true if call.stream_begins() => Reading::Filtered(Sse::default(), Blocks::default()),
             true => Reading::Events(Sse::default()),
@@ -132,7 +132,8 @@ impl Answer {
         match (end, &mut self.reading) {
             (End::Complete, Reading::Whole(pieces)) => {
                 let whole = joined(std::mem::take(pieces));
-                self.call.answered(self.status, &whole, self.content_type.as_deref());
+                let content_type = self.content_type.as_ref().and_then(|kind| kind.to_str().ok());
+                self.call.answered(self.status, &whole, content_type);
             }
             (End::Complete, Reading::Unread) => {
                 let size = usize::try_from(self.received).unwrap_or(usize::MAX);

@@ -61,7 +61,7 @@ impl Call {
             }
             let State::Traced(traced) = &mut *state else { return false };
             let settings = self.instrumentation.settings();
-            if settings.propagate_to.contain(&traced.server.address) {
+            if settings.propagate_to.contain(traced.server.address.as_str()) {
                 request::inject_trace(request, &self.parent, &traced.span);
             }
             traced.hides_usage = settings.stream_usage && request::ask_for_usage(traced.api, request);
@@ -143,7 +143,7 @@ impl Call {
         let server = Server::of(request.url());
         let provider = match &settings.provider {
             Some(provider) => provider.clone(),
-            None => server.provider(found.deployment.is_some()).to_owned(),
+            None => server.provider(found.deployment.is_some()).into(),
         };
         let mut facts = Facts::new(self.instrumentation.clone(), self.wants(), request::secrets(request));
         self.add_scope(&mut facts);
@@ -161,9 +161,9 @@ impl Call {
         if facts.request_model.is_none() {
             facts.requested_model(found.deployment.map(Into::into));
         }
-        let identity = Traced::identity(found.api, &provider, facts.request_model.as_deref(), &server);
+        let identity = Traced::identity(found.api, &provider, facts.request_model.as_ref(), &server);
         facts.attributes.splice(0..0, identity);
-        let span = self.span(Traced::name(found.api, facts.request_model.as_deref()), &mut facts);
+        let span = self.span(Traced::name(found.api, facts.request_model.as_ref()), &mut facts);
         Some(Box::new(Traced::new(found.api, span, facts, server, provider)))
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
-use super::facts::Facts;
+use super::facts::{Facts, shared};
 use super::usage::Usage;
 use crate::genai::{ContentKind, Json};
 use crate::semconv::{gen_ai, mlflow};
@@ -14,7 +14,7 @@ use crate::semconv::{gen_ai, mlflow};
 pub(super) fn request(mut body: Json<'_>, facts: &mut Facts) {
     facts.dimensions = body.get("dimensions").and_then(Json::as_i64);
     facts.int(gen_ai::EMBEDDINGS_DIMENSION_COUNT, facts.dimensions);
-    let formats = body.get("encoding_format").and_then(Json::as_str).map(ToOwned::to_owned);
+    let formats = body.get("encoding_format").and_then(Json::as_str).map(shared);
     facts.strings(gen_ai::REQUEST_ENCODING_FORMATS, formats.into_iter().collect());
     facts.requested_model(body.take_str("model"));
     // The conventions give the input no attribute; MLflow's page shows it from its own.

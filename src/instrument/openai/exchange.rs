@@ -10,9 +10,14 @@ use super::route::Api;
 use super::{audio, completions, embeddings, images, moderations};
 use crate::genai::Json;
 
+/// Members of requests that hold nothing but content.
+const CONTENT: &[&str] = &["messages", "input", "tools", "functions", "instructions"];
+
 /// Reads a request in JSON. One that is not JSON is the server's to refuse.
 pub(super) fn request(api: Api, body: &[u8], facts: &mut Facts) {
-    let Ok(body) = Json::parse(body) else { return };
+    // What is not recorded is not read either: it is most of the request.
+    let unread: &[&str] = if facts.wants_content() { &[] } else { CONTENT };
+    let Ok(body) = Json::parse_without(unread, body) else { return };
     let events = body.get("stream_format").and_then(Json::as_str) == Some("sse");
     if events || body.get("stream").and_then(Json::as_bool) == Some(true) {
         facts.streams();
@@ -53,6 +58,7 @@ pub(super) fn response(
     facts: &mut Facts,
 ) -> Result<(), CallError> {
     match api {
+        Api::Chat if chat::brief_response(body, facts) => return Ok(()),
         Api::Speech => {
             audio::speech_response(body, content_type, facts);
             return Ok(());
@@ -128,6 +134,11 @@ impl StreamReader {
     pub(super) fn event(&mut self, data: &[u8], facts: &mut Facts) -> Progress {
         if data == b"[DONE]" {
             return Progress { complete: true, ..Progress::default() };
+        }
+        if let Self::Chat(stream) = self
+            && stream.usual_chunk(data, facts)
+        {
+            return Progress::default();
         }
         let event = match Json::parse(data) {
             Ok(event) => event,

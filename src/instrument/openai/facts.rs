@@ -1,6 +1,7 @@
 //! What is learned about a call, in the attributes of the conventions.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use opentelemetry::logs::AnyValue;
 use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
@@ -37,10 +38,10 @@ pub(crate) struct Facts {
     pub(crate) span_content: Vec<KeyValue>,
     /// Content, structured.
     pub(crate) event_content: Vec<(Key, AnyValue)>,
-    pub(crate) request_model: Option<String>,
-    pub(crate) response_model: Option<String>,
-    pub(crate) service_tier: Option<String>,
-    pub(crate) system_fingerprint: Option<String>,
+    pub(crate) request_model: Option<StringValue>,
+    pub(crate) response_model: Option<StringValue>,
+    pub(crate) service_tier: Option<StringValue>,
+    pub(crate) system_fingerprint: Option<StringValue>,
     pub(crate) usage: Usage,
     /// Tools that the model asked for: id, name, arguments.
     pub(crate) tool_calls: Vec<(String, String, String)>,
@@ -85,6 +86,9 @@ impl Facts {
 
     /// The attributes that the span does not have yet. They stay where events need them as well.
     pub(crate) fn for_span(&mut self) -> Vec<KeyValue> {
+        if !self.wants.events {
+            return std::mem::replace(&mut self.attributes, Vec::with_capacity(16));
+        }
         let new = self.attributes.get(self.on_span..).unwrap_or_default().to_vec();
         self.on_span = self.attributes.len();
         new
@@ -128,9 +132,8 @@ impl Facts {
         self.attributes.extend(value.map(|value| KeyValue::new(key, value)));
     }
 
-    pub(crate) fn strings(&mut self, key: &'static str, values: Vec<String>) {
+    pub(crate) fn strings(&mut self, key: &'static str, values: Vec<StringValue>) {
         if !values.is_empty() {
-            let values: Vec<StringValue> = values.into_iter().map(StringValue::from).collect();
             self.attributes.push(KeyValue::new(key, Value::Array(Array::String(values))));
         }
     }
@@ -138,13 +141,27 @@ impl Facts {
     /// The model that was asked for; the name of the deployment does not replace it.
     pub(crate) fn requested_model(&mut self, model: Option<Cow<'_, str>>) {
         if let Some(model) = model.filter(|model| !model.is_empty()) {
-            self.request_model = Some(model.into_owned());
+            self.request_model = Some(shared(&model));
         }
     }
 
     pub(crate) fn responding_model(&mut self, model: Option<Cow<'_, str>>) {
         if let Some(model) = model.filter(|model| !model.is_empty()) {
-            self.response_model = Some(model.into_owned());
+            self.response_model = Some(shared(&model));
+        }
+    }
+
+    pub(crate) fn served(&mut self, tier: Option<Cow<'_, str>>) {
+        if let Some(tier) = tier
+            && self.service_tier.as_ref().is_none_or(|known| known.as_str() != tier)
+        {
+            self.service_tier = Some(shared(&tier));
+        }
+    }
+
+    pub(crate) fn fingerprint(&mut self, fingerprint: Option<Cow<'_, str>>) {
+        if let Some(fingerprint) = fingerprint.filter(|_| self.system_fingerprint.is_none()) {
+            self.system_fingerprint = Some(shared(&fingerprint));
         }
     }
 
@@ -228,4 +245,9 @@ impl Facts {
         self.span_content.extend(span);
         self.event_content.extend(event);
     }
+}
+
+/// A text that several signals carry, copied once.
+pub(crate) fn shared(text: &str) -> StringValue {
+    Arc::<str>::from(text).into()
 }

@@ -3,10 +3,10 @@
 use std::time::{Instant, SystemTime};
 
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
-use opentelemetry::{Context, KeyValue, global};
+use opentelemetry::{Context, KeyValue, StringValue, global};
 
 use super::error::CallError;
-use super::facts::{Facts, Wants};
+use super::facts::{Facts, Wants, shared};
 use super::report;
 use super::responses;
 use super::route::Api;
@@ -41,7 +41,7 @@ pub struct RealtimeSession {
     instrumentation: Instrumentation,
     context: Context,
     url: reqwest::Url,
-    model: Option<String>,
+    model: Option<StringValue>,
     /// The session's instructions and tools, which hold for each response.
     session: Json<'static>,
     /// What was said since the last response.
@@ -61,7 +61,7 @@ impl RealtimeSession {
     /// Starts the span of a session with the server at the address; its query names the model.
     #[must_use]
     pub fn start(instrumentation: &Instrumentation, url: &reqwest::Url) -> Self {
-        let model = url.query_pairs().find(|(key, _)| key == "model").map(|(_, model)| model.into_owned());
+        let model = url.query_pairs().find(|(key, _)| key == "model").map(|(_, model)| shared(&model));
         let parent = Context::current();
         let mut session = Self {
             instrumentation: instrumentation.clone(),
@@ -130,10 +130,10 @@ impl RealtimeSession {
 
     fn opened(&self, parent: &Context) -> Context {
         let tracer = self.instrumentation.tracer();
-        let model = self.model.as_deref();
+        let model = self.model.as_ref();
         let mut attributes = self.server().attributes().collect::<Vec<_>>();
         attributes.push(KeyValue::new(gen_ai::PROVIDER_NAME, self.provider()));
-        attributes.extend(model.map(|model| KeyValue::new(gen_ai::REQUEST_MODEL, model.to_owned())));
+        attributes.extend(model.map(|model| KeyValue::new(gen_ai::REQUEST_MODEL, model.clone())));
         attributes.push(KeyValue::new(mlflow::SPAN_TYPE, "CHAIN"));
         attributes.extend(scope::of(parent).iter().flat_map(|scope| scope.attributes().iter().cloned()));
         let name = model.map_or_else(|| "realtime".to_owned(), |model| format!("realtime {model}"));
@@ -148,9 +148,9 @@ impl RealtimeSession {
         Server::of(&self.url)
     }
 
-    fn provider(&self) -> String {
+    fn provider(&self) -> StringValue {
         let known = self.instrumentation.settings().provider.clone();
-        known.unwrap_or_else(|| self.server().provider(false).to_owned())
+        known.unwrap_or_else(|| self.server().provider(false).into())
     }
 
     fn updated(&mut self, session: Option<Json<'_>>) {
@@ -161,7 +161,7 @@ impl RealtimeSession {
         };
         for (key, value) in new {
             if key == "model" {
-                self.model = value.as_str().map(ToOwned::to_owned).or(self.model.take());
+                self.model = value.as_str().map(shared).or(self.model.take());
             } else if key == "instructions" || key == "tools" {
                 members.retain(|(known, _)| *known != key);
                 members.push((key.into_owned().into(), value.into_owned()));
@@ -188,7 +188,7 @@ impl RealtimeSession {
         let mut facts = Facts::new(self.instrumentation.clone(), wants, Vec::new());
         facts.request_model.clone_from(&self.model);
         let (server, provider) = (self.server(), self.provider());
-        facts.attributes = Traced::identity(Api::Realtime, &provider, self.model.as_deref(), &server);
+        facts.attributes = Traced::identity(Api::Realtime, &provider, self.model.as_ref(), &server);
         if let Some(scope) = scope::of(&self.context) {
             scope.attributes().iter().for_each(|attribute| facts.scoped(attribute.clone()));
         }
@@ -198,7 +198,7 @@ impl RealtimeSession {
         responses::instructions_and_tools(&mut self.session.clone(), &mut facts);
         let tracer = self.instrumentation.tracer();
         let builder = tracer
-            .span_builder(Traced::name(Api::Realtime, self.model.as_deref()))
+            .span_builder(Traced::name(Api::Realtime, self.model.as_ref()))
             .with_kind(SpanKind::Client)
             .with_start_time(SystemTime::now())
             .with_attributes(self.instrumentation.named(facts.for_span()));

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use opentelemetry::logs::Severity;
 use opentelemetry::trace::{Span, SpanContext, Status};
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::{Context, KeyValue, StringValue};
 
 use super::error::CallError;
 use super::traced::{End, Traced};
@@ -76,12 +76,14 @@ fn settle(traced: &mut Traced, end: End) -> (Option<CallError>, Option<&'static 
 /// What the answer says about itself.
 fn answer(traced: &mut Traced) {
     let facts = &mut traced.facts;
-    let model = facts.response_model.clone();
-    facts.string(gen_ai::RESPONSE_MODEL, model.map(Into::into));
-    let tier = facts.service_tier.clone();
-    facts.string(openai::RESPONSE_SERVICE_TIER, tier.map(Into::into));
-    let fingerprint = facts.system_fingerprint.clone();
-    facts.string(openai::RESPONSE_SYSTEM_FINGERPRINT, fingerprint.map(Into::into));
+    let shared = [
+        (gen_ai::RESPONSE_MODEL, &facts.response_model),
+        (openai::RESPONSE_SERVICE_TIER, &facts.service_tier),
+        (openai::RESPONSE_SYSTEM_FINGERPRINT, &facts.system_fingerprint),
+    ];
+    facts
+        .attributes
+        .extend(shared.into_iter().filter_map(|(key, value)| Some(KeyValue::new(key, value.clone()?))));
     if traced.api.reports_usage() {
         facts.attributes.extend(facts.usage.attributes());
     }
@@ -92,7 +94,7 @@ fn metrics(instrumentation: &Instrumentation, traced: &Traced, error: Option<Key
     let facts = &traced.facts;
     let mut attributes = traced.dimensions();
     let text =
-        |key: &'static str, value: &Option<String>| value.clone().map(|value| KeyValue::new(key, value));
+        |key: &'static str, value: &Option<StringValue>| value.clone().map(|value| KeyValue::new(key, value));
     attributes.extend(text(openai::RESPONSE_SERVICE_TIER, &facts.service_tier));
     attributes.extend(text(openai::RESPONSE_SYSTEM_FINGERPRINT, &facts.system_fingerprint));
     let mut attributes = instrumentation.named(attributes);

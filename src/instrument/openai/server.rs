@@ -1,14 +1,15 @@
 //! The server that is called.
 
-use opentelemetry::KeyValue;
+use opentelemetry::{KeyValue, StringValue};
 use reqwest::Url;
 
+use super::facts::shared;
 use super::provider;
 use crate::semconv::otel;
 
 /// Its address and port.
 pub(super) struct Server {
-    pub(super) address: String,
+    pub(super) address: StringValue,
     port: Option<u16>,
 }
 
@@ -16,7 +17,7 @@ impl Server {
     pub(super) fn of(url: &Url) -> Self {
         let address = url.host_str().unwrap_or_default();
         // The conventions want addresses of version 6 without the brackets that URLs need.
-        let address = address.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let address = shared(address.trim_start_matches('[').trim_end_matches(']'));
         Self { address, port: url.port_or_known_default() }
     }
 
@@ -30,6 +31,6 @@ impl Server {
     }
 
     pub(super) fn provider(&self, has_deployment: bool) -> &'static str {
-        provider::provider(&self.address, has_deployment)
+        provider::provider(self.address.as_str(), has_deployment)
     }
 }

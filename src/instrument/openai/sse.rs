@@ -26,7 +26,7 @@ impl Sse {
             self.after_cr = false;
             piece = piece.strip_prefix(b"\n").unwrap_or(piece);
         }
-        while let Some(end) = piece.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        while let Some(end) = memchr::memchr2(b'\n', b'\r', piece) {
             let (line, rest) = piece.split_at(end);
             self.take_line(line, &mut event);
             piece = match rest {

@@ -1,7 +1,7 @@
 //! A call that is traced, and what is known of it.
 
 use opentelemetry::trace::Span;
-use opentelemetry::{KeyValue, global};
+use opentelemetry::{KeyValue, StringValue, global};
 
 use super::error::CallError;
 use super::exchange;
@@ -20,7 +20,7 @@ pub(super) struct Traced {
     pub(super) span: global::BoxedSpan,
     pub(super) facts: Facts,
     pub(super) server: Server,
-    pub(super) provider: String,
+    pub(super) provider: StringValue,
     /// How often the request was sent again.
     pub(super) resends: i64,
     /// Reads the form that is being sent.
@@ -56,25 +56,31 @@ impl Traced {
         span: global::BoxedSpan,
         facts: Facts,
         server: Server,
-        provider: String,
+        provider: StringValue,
     ) -> Self {
         Self { api, span, facts, server, provider, resends: 0, form: None, stream: None, hides_usage: false }
     }
 
     /// The span's name.
-    pub(super) fn name(api: Api, model: Option<&str>) -> String {
+    pub(super) fn name(api: Api, model: Option<&StringValue>) -> String {
         match model.filter(|_| api != Api::FetchResponse) {
-            Some(model) => format!("{} {model}", api.operation()),
+            Some(model) => [api.operation(), " ", model.as_str()].concat(),
             None => api.operation().to_owned(),
         }
     }
 
     /// What a sampler decides by.
-    pub(super) fn identity(api: Api, provider: &str, model: Option<&str>, server: &Server) -> Vec<KeyValue> {
-        let mut attributes = Vec::with_capacity(6);
+    pub(super) fn identity(
+        api: Api,
+        provider: &StringValue,
+        model: Option<&StringValue>,
+        server: &Server,
+    ) -> Vec<KeyValue> {
+        // With room for what metrics add.
+        let mut attributes = Vec::with_capacity(12);
         attributes.push(KeyValue::new(gen_ai::OPERATION_NAME, api.operation()));
-        attributes.push(KeyValue::new(gen_ai::PROVIDER_NAME, provider.to_owned()));
-        attributes.extend(model.map(|model| KeyValue::new(gen_ai::REQUEST_MODEL, model.to_owned())));
+        attributes.push(KeyValue::new(gen_ai::PROVIDER_NAME, provider.clone()));
+        attributes.extend(model.map(|model| KeyValue::new(gen_ai::REQUEST_MODEL, model.clone())));
         attributes.extend(server.attributes());
         attributes.extend(api.api_type().map(|kind| KeyValue::new(openai::API_TYPE, kind)));
         attributes
@@ -82,26 +88,22 @@ impl Traced {
 
     /// What metrics are told apart by.
     pub(super) fn dimensions(&self) -> Vec<KeyValue> {
-        let model = self.facts.request_model.as_deref();
-        let mut attributes = Self::identity(self.api, &self.provider, model, &self.server);
-        attributes.retain(|attribute| attribute.key.as_str() != openai::API_TYPE);
-        let model = self.facts.response_model.clone();
-        attributes.extend(model.map(|model| KeyValue::new(gen_ai::RESPONSE_MODEL, model)));
-        attributes
+        dimensions(self.api, &self.provider, &self.server, &self.facts)
     }
 
     /// Takes an event of the stream in.
     pub(super) fn chunk(&mut self, data: &[u8], instrumentation: &Instrumentation) -> Seen {
-        let Some(mut stream) = self.stream.take() else { return Seen::default() };
+        let Some(stream) = &mut self.stream else { return Seen::default() };
         let only_usage = stream.event(data, &mut self.facts);
         if data != b"[DONE]" {
-            stream.time(|| instrumentation.named(self.dimensions()), instrumentation.instruments());
-            if instrumentation.settings().chunk_events {
-                self.chunk_event(stream.chunks() - 1, data);
-            }
+            let known = || dimensions(self.api, &self.provider, &self.server, &self.facts);
+            stream.time(|| instrumentation.named(known()), instrumentation.instruments());
         }
         let seen = Seen { hide: only_usage && self.hides_usage, complete: stream.is_complete() };
-        self.stream = Some(stream);
+        if instrumentation.settings().chunk_events && data != b"[DONE]" {
+            let index = stream.chunks() - 1;
+            self.chunk_event(index, data);
+        }
         seen
     }
 
@@ -122,9 +124,17 @@ impl Traced {
     pub(super) fn read_form(&mut self) {
         let Some(form) = self.form.take() else { return };
         exchange::form(self.api, &form.finish(), &mut self.facts);
-        if let Some(model) = self.facts.request_model.as_deref() {
+        if let Some(model) = &self.facts.request_model {
             self.span.update_name(Self::name(self.api, Some(model)));
-            self.facts.attributes.push(KeyValue::new(gen_ai::REQUEST_MODEL, model.to_owned()));
+            self.facts.attributes.push(KeyValue::new(gen_ai::REQUEST_MODEL, model.clone()));
         }
     }
+}
+
+fn dimensions(api: Api, provider: &StringValue, server: &Server, facts: &Facts) -> Vec<KeyValue> {
+    let mut attributes = Traced::identity(api, provider, facts.request_model.as_ref(), server);
+    attributes.retain(|attribute| attribute.key.as_str() != openai::API_TYPE);
+    let model = facts.response_model.clone();
+    attributes.extend(model.map(|model| KeyValue::new(gen_ai::RESPONSE_MODEL, model)));
+    attributes
 }

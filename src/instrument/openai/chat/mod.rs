@@ -1,15 +1,19 @@
 //! Chat completions (`POST /chat/completions`).
 
+mod brief;
+mod chunk;
 mod message;
 mod stream;
 
 use std::borrow::Cow;
 
 pub(super) use message::{data_part, input_message, media_type, tool_call, tool_calls};
+use opentelemetry::StringValue;
 pub(super) use stream::ChatStream;
 
-use super::facts::Facts;
-use crate::genai::{Json, Message, Part};
+use self::brief::Brief;
+use super::facts::{Facts, shared};
+use crate::genai::{Json, Message, Part, cow};
 use crate::semconv::gen_ai::{self, output_type};
 use crate::semconv::openai;
 
@@ -52,10 +56,10 @@ pub(super) fn service_tier(body: &Json<'_>, facts: &mut Facts) {
 }
 
 /// One text, or a list of them.
-pub(super) fn texts(value: &Json<'_>) -> Vec<String> {
+pub(super) fn texts(value: &Json<'_>) -> Vec<StringValue> {
     match value {
-        Json::String(text) => vec![text.to_string()],
-        list => list.as_array().iter().filter_map(|text| Some(text.as_str()?.to_owned())).collect(),
+        Json::String(text) => vec![shared(text)],
+        list => list.as_array().iter().filter_map(|text| text.as_str().map(shared)).collect(),
     }
 }
 
@@ -94,6 +98,24 @@ fn flat<'a>(kind: Cow<'a, str>, members: Vec<(Cow<'a, str>, Json<'a>)>) -> Json<
     Json::Object(std::iter::once((Cow::Borrowed("type"), Json::String(kind))).chain(members).collect())
 }
 
+/// What the answer says of itself, if it is of the usual form and its content is not recorded.
+pub(super) fn brief_response(body: &[u8], facts: &mut Facts) -> bool {
+    if facts.wants_content() {
+        return false;
+    }
+    let Some(answer) = Brief::usual(body) else { return false };
+    facts.strings(
+        gen_ai::RESPONSE_FINISH_REASONS,
+        answer.finish_reason().map(reason_value).into_iter().collect(),
+    );
+    facts.string(gen_ai::RESPONSE_ID, cow(answer.id).filter(|id| !id.is_empty()));
+    facts.responding_model(cow(answer.model));
+    facts.served(cow(answer.service_tier));
+    facts.fingerprint(cow(answer.system_fingerprint));
+    facts.used(answer.usage.as_ref());
+    true
+}
+
 /// What the answer says.
 pub(super) fn response(mut body: Json<'_>, facts: &mut Facts) {
     envelope(&mut body, facts);
@@ -110,13 +132,22 @@ pub(super) fn response(mut body: Json<'_>, facts: &mut Facts) {
 pub(super) fn envelope(body: &mut Json<'_>, facts: &mut Facts) {
     facts.string(gen_ai::RESPONSE_ID, body.take_str("id").filter(|id| !id.is_empty()));
     facts.responding_model(body.take_str("model"));
-    facts.service_tier = body.take_str("service_tier").map(Cow::into_owned);
-    facts.system_fingerprint = body.take_str("system_fingerprint").map(Cow::into_owned);
+    facts.served(body.take_str("service_tier"));
+    facts.fingerprint(body.take_str("system_fingerprint"));
     facts.used(body.get("usage"));
 }
 
-pub(super) fn finish_reason(choice: &Json<'_>) -> Option<String> {
-    Some(choice.get("finish_reason")?.as_str()?.to_owned())
+pub(super) fn finish_reason(choice: &Json<'_>) -> Option<StringValue> {
+    choice.get("finish_reason")?.as_str().map(reason_value)
+}
+
+/// The reason as it was given. Those of the API are not copied.
+fn reason_value(reason: &str) -> StringValue {
+    const KNOWN: &[&str] = &["stop", "length", "tool_calls", "content_filter", "function_call"];
+    match KNOWN.iter().find(|known| **known == reason) {
+        Some(known) => (*known).into(),
+        None => shared(reason),
+    }
 }
 
 fn output_message<'a>(mut choice: Json<'a>, audio_format: Option<&str>) -> Message<'a> {

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use super::super::bounded::Bounded;
 use super::super::facts::Facts;
+use super::chunk::Chunk;
 use super::message::{media_type, tool_call, tool_calls};
-use super::{schema_reason, unsaid_reason};
-use crate::genai::{Blob, Json, Message, Modality, Part};
+use super::{reason_value, schema_reason, unsaid_reason};
+use crate::genai::{Blob, Json, Message, Modality, Part, cow};
 use crate::semconv::gen_ai;
 
 /// What the chunks have said so far.
@@ -44,23 +45,29 @@ impl ChatStream {
         Self { text: Bounded::new(facts), ..Self::default() }
     }
 
-    /// Takes one chunk in. Says whether it carried output.
+    /// Takes one chunk in, if it is of the usual form: a piece of text for one choice.
+    pub(in crate::instrument::openai) fn usual_chunk(&mut self, data: &[u8], facts: &mut Facts) -> bool {
+        let Some(mut chunk) = Chunk::usual(data) else { return false };
+        self.envelope(cow(chunk.id.take()), cow(chunk.model.take()), facts);
+        facts.served(cow(chunk.service_tier.take()));
+        facts.fingerprint(cow(chunk.system_fingerprint.take()));
+        let piece = chunk.into_piece();
+        let Some(choice) = choice(&mut self.choices, piece.index) else { return true };
+        choice.finished(cow(piece.finish_reason));
+        self.text.push(&mut choice.content, cow(piece.text));
+        if let Some(delta) = piece.delta {
+            choice.spoken(cow(delta.role));
+            self.text.push(&mut choice.content, cow(delta.content));
+            self.text.push(&mut choice.refusal, cow(delta.refusal));
+        }
+        true
+    }
+
+    /// Takes one chunk in, whatever it holds. Says whether it carried output.
     pub(in crate::instrument::openai) fn chunk(&mut self, mut chunk: Json<'_>, facts: &mut Facts) -> bool {
-        if !self.seen_id
-            && let Some(id) = chunk.take_str("id").filter(|id| !id.is_empty())
-        {
-            facts.string(gen_ai::RESPONSE_ID, Some(id));
-            self.seen_id = true;
-        }
-        if facts.response_model.is_none() {
-            facts.responding_model(chunk.take_str("model"));
-        }
-        if let Some(tier) = chunk.take_str("service_tier") {
-            facts.service_tier = Some(tier.into_owned());
-        }
-        if facts.system_fingerprint.is_none() {
-            facts.system_fingerprint = chunk.take_str("system_fingerprint").map(Cow::into_owned);
-        }
+        self.envelope(chunk.take_str("id"), chunk.take_str("model"), facts);
+        facts.served(chunk.take_str("service_tier"));
+        facts.fingerprint(chunk.take_str("system_fingerprint"));
         facts.used(chunk.get("usage"));
         let choices = chunk.take_array("choices");
         let has_output = !choices.is_empty();
@@ -70,25 +77,27 @@ impl ChatStream {
         has_output
     }
 
+    /// What every chunk repeats.
+    fn envelope(&mut self, id: Option<Cow<'_, str>>, model: Option<Cow<'_, str>>, facts: &mut Facts) {
+        if !self.seen_id
+            && let Some(id) = id.filter(|id| !id.is_empty())
+        {
+            facts.string(gen_ai::RESPONSE_ID, Some(id));
+            self.seen_id = true;
+        }
+        if facts.response_model.is_none() {
+            facts.responding_model(model);
+        }
+    }
+
     fn choice(&mut self, mut delta: Json<'_>) {
         let index = delta.get("index").and_then(Json::as_i64).unwrap_or(0);
-        let Some(choice) = at(
-            &mut self.choices,
-            index,
-            |choice| choice.index,
-            |index| Choice { index, ..Choice::default() },
-        ) else {
-            return;
-        };
-        if let Some(reason) = delta.take_str("finish_reason") {
-            choice.finish_reason = Some(reason.into_owned());
-        }
+        let Some(choice) = choice(&mut self.choices, index) else { return };
+        choice.finished(delta.take_str("finish_reason"));
         // Legacy completions have the text in the choice itself.
         self.text.push(&mut choice.content, delta.take_str("text"));
         let Some(mut delta) = delta.take("delta") else { return };
-        if choice.role.is_none() {
-            choice.role = delta.take_str("role").map(Cow::into_owned);
-        }
+        choice.spoken(delta.take_str("role"));
         self.text.push(&mut choice.content, delta.take_str("content"));
         self.text.push(&mut choice.refusal, delta.take_str("refusal"));
         let reasoning = delta.take_str("reasoning_content").or_else(|| delta.take_str("reasoning"));
@@ -105,7 +114,9 @@ impl ChatStream {
     /// The whole answer, if the stream has `ended`; else what there is of it.
     pub(in crate::instrument::openai) fn finish(mut self, ended: bool, facts: &mut Facts) {
         self.choices.sort_by_key(|choice| choice.index);
-        let reasons = self.choices.iter().filter_map(|choice| choice.finish_reason.clone()).collect();
+        let reasons =
+            self.choices.iter().filter_map(|choice| choice.finish_reason.as_deref().map(reason_value));
+        let reasons = reasons.collect();
         facts.strings(gen_ai::RESPONSE_FINISH_REASONS, reasons);
         let format = facts.audio_format.clone();
         let messages: Vec<_> =
@@ -116,6 +127,18 @@ impl ChatStream {
 }
 
 impl Choice {
+    fn finished(&mut self, reason: Option<Cow<'_, str>>) {
+        if let Some(reason) = reason {
+            self.finish_reason = Some(reason.into_owned());
+        }
+    }
+
+    fn spoken(&mut self, role: Option<Cow<'_, str>>) {
+        if self.role.is_none() {
+            self.role = role.map(Cow::into_owned);
+        }
+    }
+
     fn tool(&mut self, mut delta: Json<'_>, text: &mut Bounded) {
         let last = self.tools.last().map_or(0, |tool| tool.index);
         let index = delta.get("index").and_then(Json::as_i64).unwrap_or(last);
@@ -150,6 +173,10 @@ impl Choice {
         let unsaid = if ended { unsaid_reason(&parts) } else { "error" };
         Message::new(role, parts).finished(schema_reason(self.finish_reason.map(Cow::Owned), unsaid))
     }
+}
+
+fn choice(choices: &mut Vec<Choice>, index: i64) -> Option<&mut Choice> {
+    at(choices, index, |choice| choice.index, |index| Choice { index, ..Choice::default() })
 }
 
 /// More choices or tool calls than any model makes; the rest of a broken stream is not kept.

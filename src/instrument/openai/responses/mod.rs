@@ -112,7 +112,7 @@ pub(super) fn fetched(mut body: Json<'_>, facts: &mut Facts) -> Option<Failure> 
 /// Everything but id and status.
 fn whole(mut body: Json<'_>, status: Option<&str>, facts: &mut Facts) -> Option<Failure> {
     facts.responding_model(body.take_str("model"));
-    facts.service_tier = body.take_str("service_tier").map(Cow::into_owned);
+    facts.served(body.take_str("service_tier"));
     facts.used(body.get("usage"));
     conversation(&mut body, facts);
     let parts = items::output(body.take_array("output"));
@@ -120,7 +120,7 @@ fn whole(mut body: Json<'_>, status: Option<&str>, facts: &mut Facts) -> Option<
     let called = parts.iter().any(|part| matches!(part, Part::ToolCall { .. }));
     let details = body.get("incomplete_details").and_then(|details| details.get("reason")?.as_str());
     if let Some(reason) = finish_reason(status, details, called) {
-        facts.strings(gen_ai::RESPONSE_FINISH_REASONS, vec![reason.to_owned()]);
+        facts.strings(gen_ai::RESPONSE_FINISH_REASONS, vec![reason.into()]);
         facts.output_messages(vec![Message::new("assistant", parts).finished(reason)]);
     }
     let mut error = body.take("error").filter(|error| !error.is_null())?;

@@ -1,8 +1,8 @@
 //! Chat and legacy completions.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Api, request, response, stream};
+use super::{Api, Facts, Instrumentation, Wants, exchange, request, response, shown, stream};
 
 #[test]
 fn a_request_with_all_its_options() {
@@ -48,20 +48,16 @@ fn an_answer_with_two_choices() {
 #[test]
 fn sound_is_kept_with_what_it_says() {
     let mut facts = super::facts();
-    super::exchange::request(
-        Api::Chat,
-        br#"{"modalities":["text","audio"],"audio":{"format":"wav"}}"#,
-        &mut facts,
-    );
+    exchange::request(Api::Chat, br#"{"modalities":["text","audio"],"audio":{"format":"wav"}}"#, &mut facts);
     let body = json!({"choices": [{"message": {"role": "assistant", "content": null,
         "audio": {"id": "audio_1", "data": "AAAA", "transcript": "Hello"}}, "finish_reason": "stop"}]});
-    super::exchange::response(Api::Chat, body.to_string().as_bytes(), None, &mut facts).unwrap();
-    insta::assert_json_snapshot!(super::shown(facts));
+    exchange::response(Api::Chat, body.to_string().as_bytes(), None, &mut facts).unwrap();
+    insta::assert_json_snapshot!(shown(facts));
 }
 
 #[test]
 fn a_stream_is_put_together() {
-    let delta = |index: i64, delta: serde_json::Value| json!({"id": "c", "model": "m", "choices": [{"index": index, "delta": delta, "finish_reason": null}]});
+    let delta = |index: i64, delta: Value| json!({"id": "c", "model": "m", "choices": [{"index": index, "delta": delta, "finish_reason": null}]});
     let (facts, error) = stream(
         Api::Chat,
         &[
@@ -112,4 +108,55 @@ fn legacy_completions_have_prompts_and_texts() {
         ],
     );
     insta::assert_json_snapshot!(facts);
+}
+
+/// Usual chunks are read without building a tree; others have to say the same.
+#[test]
+fn chunks_say_the_same_however_they_are_read() {
+    let chunk = |piece: Value| {
+        json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "gpt-4o-mini-2024-07-18",
+            "service_tier": "default", "system_fingerprint": "fp_1", "choices": [piece], "usage": null})
+    };
+    let usual = [
+        chunk(
+            json!({"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": null, "finish_reason": null}),
+        ),
+        chunk(
+            json!({"index": 1, "delta": {"content": "Bon\njour", "tool_calls": null}, "finish_reason": null}),
+        ),
+        chunk(json!({"index": 0, "delta": {"content": "Hello"}, "finish_reason": null})),
+        chunk(json!({"index": 0, "delta": {"refusal": "No."}})),
+        chunk(json!({"text": " there", "finish_reason": null})),
+        chunk(json!({"index": 0, "delta": {}, "finish_reason": "stop"})),
+    ];
+    let odd = usual.clone().map(|mut chunk| {
+        if let Some(piece) = chunk.pointer_mut("/choices/0") {
+            piece.as_object_mut().unwrap().entry("delta").or_insert(json!({}))["other"] = json!(1);
+        }
+        chunk
+    });
+    let read = stream(Api::Chat, &usual);
+    assert_eq!(read, stream(Api::Chat, &odd));
+    let messages = read.0.to_string();
+    assert!(
+        messages.contains("Hello there") && messages.contains("Bon") && messages.contains("No."),
+        "{messages}"
+    );
+}
+
+/// Without content the usual answer is read without building a tree; others have to say the same.
+#[test]
+fn answers_say_the_same_however_they_are_read() {
+    let usual = json!({"id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-4o-mini-2024-07-18",
+        "service_tier": "default", "system_fingerprint": "fp_1", "usage": {"prompt_tokens": 10, "completion_tokens": 0},
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}]});
+    let mut odd = usual.clone();
+    odd["choices"][0]["message"]["tool_calls"] = json!([]);
+    let read = |body: &Value| {
+        let mut facts = Facts::new(Instrumentation::builder().build(), Wants::default(), Vec::new());
+        exchange::response(Api::Chat, body.to_string().as_bytes(), None, &mut facts).unwrap();
+        shown(facts)
+    };
+    assert_eq!(read(&usual), read(&odd));
+    assert_eq!(read(&usual)["gen_ai.response.id"], "chatcmpl-1");
 }

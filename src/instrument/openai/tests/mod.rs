@@ -6,7 +6,7 @@ mod media;
 mod responses;
 
 use http::StatusCode;
-use opentelemetry::KeyValue;
+use opentelemetry::{KeyValue, StringValue};
 use serde_json::{Value, json};
 
 use super::error::CallError;
@@ -29,7 +29,7 @@ fn shown(mut facts: Facts) -> Value {
     let usage: Vec<_> = facts.usage.attributes().collect();
     facts.attributes.extend(usage);
     let model =
-        |key: &'static str, model: &Option<String>| model.clone().map(|model| KeyValue::new(key, model));
+        |key: &'static str, model: &Option<StringValue>| model.clone().map(|model| KeyValue::new(key, model));
     facts.attributes.extend(model("(request model)", &facts.request_model));
     facts.attributes.extend(model("(response model)", &facts.response_model));
     let attributes = facts.attributes.iter().map(|a| (a.key.to_string(), json!(a.value.to_string())));

@@ -1,16 +1,4 @@
-//! What the layer costs a call: the same client over an in-process transport, with and without the
-//! layer, in one run. Prints microseconds and allocations a call, and a streamed chunk.
-//!
-//! `cargo bench --bench layer --features async-openai`
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    missing_docs,
-    reason = "a benchmark prints what it measured, and stops at what it did not expect"
-)]
-
-use std::time::{Duration, Instant};
+//! The calls that are measured: an `async-openai` client over a transport inside the process.
 
 use async_openai::Client;
 use async_openai::config::OpenAIConfig;
@@ -26,9 +14,7 @@ use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider, SpanData, 
 use serde_json::{Value, json};
 use tower::{Layer, service_fn};
 
-const CALLS: u32 = 2_000;
-const CHUNKS: usize = 200;
-const ROUNDS: usize = 15;
+pub(crate) const CHUNKS: usize = 200;
 
 /// Takes spans and does nothing with them, on the processor's own thread.
 #[derive(Debug)]
@@ -40,67 +26,34 @@ impl SpanExporter for Nowhere {
     }
 }
 
-fn main() {
-    // The client has no cryptography of its own; fails only where one is chosen already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let tracer = SdkTracerProvider::builder()
-        .with_span_processor(BatchSpanProcessor::builder(Nowhere).build())
-        .build();
-    let meter = SdkMeterProvider::builder()
-        .with_reader(PeriodicReader::builder(InMemoryMetricExporter::default()).build())
-        .build();
-    let layer = |mode| {
+/// A client for each way to record, and one without the layer.
+pub(crate) struct Clients {
+    tracer: SdkTracerProvider,
+    meter: SdkMeterProvider,
+    pub(crate) plain: Client<OpenAIConfig>,
+}
+
+impl Clients {
+    pub(crate) fn new() -> Self {
+        // The client has no cryptography of its own; fails only where one is chosen already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let tracer = SdkTracerProvider::builder()
+            .with_span_processor(BatchSpanProcessor::builder(Nowhere).build())
+            .build();
+        let meter = SdkMeterProvider::builder()
+            .with_reader(PeriodicReader::builder(InMemoryMetricExporter::default()).build())
+            .build();
+        Self { tracer, meter, plain: client(None) }
+    }
+
+    pub(crate) fn traced(&self, mode: CaptureMode) -> Client<OpenAIConfig> {
         let instrumentation = Instrumentation::builder()
-            .tracer_provider(&tracer)
-            .meter_provider(&meter)
+            .tracer_provider(&self.tracer)
+            .meter_provider(&self.meter)
             .capture(CapturePolicy::new(mode))
             .build();
-        OpenAiLayer::new(&instrumentation)
-    };
-    let plain = client(None);
-    let cases = [
-        ("no content", 300, CaptureMode::NoContent),
-        ("1 KB of content on spans", 512, CaptureMode::SpanOnly),
-    ];
-    for (name, size, mode) in cases {
-        let traced = client(Some(layer(mode)));
-        let request = request(size);
-        let without = || runtime.block_on(chat(&plain, &request));
-        let with = || runtime.block_on(chat(&traced, &request));
-        report(&format!("chat call, {name}"), CALLS, 1, without, with);
+        client(Some(OpenAiLayer::new(&instrumentation)))
     }
-    for (name, mode) in [("no content", CaptureMode::NoContent), ("content on spans", CaptureMode::SpanOnly)]
-    {
-        let traced = client(Some(layer(mode)));
-        let without = || runtime.block_on(stream(&plain));
-        let with = || runtime.block_on(stream(&traced));
-        report(&format!("streamed chunk, {name}"), 50, CHUNKS, without, with);
-    }
-}
-
-/// Alternates the two, and compares the best of each: what disturbs a machine only ever adds.
-fn report(name: &str, calls: u32, parts: usize, without: impl Fn(), with: impl Fn()) {
-    let (mut fast_without, mut fast_with) = (Duration::MAX, Duration::MAX);
-    for _ in 0..ROUNDS {
-        fast_without = fast_without.min(timed(calls, &without));
-        fast_with = fast_with.min(timed(calls, &with));
-    }
-    let allocations = |call: &dyn Fn()| allocation_counter::measure(call).count_total as f64 / parts as f64;
-    let micros = |total: Duration| total.as_secs_f64() * 1e6 / f64::from(calls) / parts as f64;
-    println!(
-        "{name}: {:.2} us more ({:.2} with, {:.2} without), {:.1} allocations more",
-        micros(fast_with) - micros(fast_without),
-        micros(fast_with),
-        micros(fast_without),
-        allocations(&with) - allocations(&without),
-    );
-}
-
-fn timed(calls: u32, call: &impl Fn()) -> Duration {
-    let start = Instant::now();
-    (0..calls).for_each(|_| call());
-    start.elapsed()
 }
 
 fn client(layer: Option<OpenAiLayer>) -> Client<OpenAIConfig> {
@@ -114,7 +67,7 @@ fn client(layer: Option<OpenAiLayer>) -> Client<OpenAIConfig> {
     }
 }
 
-fn request(size: usize) -> Value {
+pub(crate) fn request(size: usize) -> Value {
     json!({
         "model": "gpt-4o-mini", "temperature": 0.5, "max_tokens": 100,
         "messages": [
@@ -124,12 +77,12 @@ fn request(size: usize) -> Value {
     })
 }
 
-async fn chat(client: &Client<OpenAIConfig>, request: &Value) {
+pub(crate) async fn chat(client: &Client<OpenAIConfig>, request: &Value) {
     let answer: Value = client.chat().create_byot(request).await.unwrap();
     assert_eq!(answer.get("object").and_then(Value::as_str), Some("chat.completion"));
 }
 
-async fn stream(client: &Client<OpenAIConfig>) {
+pub(crate) async fn stream(client: &Client<OpenAIConfig>) {
     let request =
         json!({"model": "gpt-4o-mini", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
     let mut stream = client.chat().create_stream_byot::<_, Value>(request).await.unwrap();
