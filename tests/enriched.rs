@@ -322,6 +322,20 @@ fn unusable_values_are_left_out_alone_and_reported() {
 }
 
 #[test]
+fn chat_tools_are_in_the_form_that_the_chat_view_shows() {
+    let tools = r#"[{"type": "function", "name": "find", "parameters": {"type": "object"}}]"#;
+    let (enriched, strict) = both(&[chat(1, 0, vec![pair("gen_ai.tool.definitions", text(tools))])]);
+    let shown = |update: &TraceUpdate| {
+        let content: serde_json::Value = serde_json::from_str(&update.spans[0].content).unwrap();
+        let tools = content["attributes"]["mlflow.chat.tools"].as_str().unwrap();
+        serde_json::from_str::<serde_json::Value>(tools).unwrap()
+    };
+    assert_eq!(shown(&enriched)[0]["function"]["name"], "find");
+    assert_eq!(shown(&enriched)[0]["function"]["parameters"]["type"], "object");
+    assert_eq!(shown(&strict)[0]["name"], "find");
+}
+
+#[test]
 fn messages_once_drops_the_attribute_they_came_in() {
     let messages = r#"[{"role": "user", "parts": [{"type": "text", "content": "hello"}]}]"#;
     let spans = vec![chat(1, 0, vec![pair("gen_ai.input.messages", text(messages))])];

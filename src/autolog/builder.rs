@@ -158,11 +158,15 @@ impl Autolog {
 
     /// Turns telemetry on. Connects to nothing: an unreachable destination is no error here.
     ///
+    /// Also makes `ring` the cryptography of the process, if it has none yet: without one, making an
+    /// HTTP client panics, that of `async-openai` included.
+    ///
     /// # Errors
     ///
     /// Options, variables or the file say something that cannot work, or there is a guard already.
     /// Nothing is changed then.
     pub fn start(self) -> Result<AutologGuard, AutologError> {
+        crate::tls::install_crypto_provider();
         let turn = Turn::take()?;
         let lookup = |name: &str| std::env::var(name).ok();
         let environment = Environment::new(&lookup);

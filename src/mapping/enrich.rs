@@ -13,6 +13,7 @@ use super::python::{Dict, Int, LoneSurrogate, Value, dumps, loads};
 use super::repairs::Repairs;
 use super::text::Text;
 use super::tokens::{self, add_stated_cost};
+use super::tools;
 use super::unusable::Unusable;
 use super::usage::{COST_KEYS, TOKEN_KEYS};
 use crate::semconv::mlflow::{
@@ -38,7 +39,7 @@ pub(super) fn enrich<'a>(
     add_content(attributes, SPAN_OUTPUTS, |dialect| &dialect.outputs, events, OUTPUT_EVENTS)?;
     add_usage(attributes, repairs)?;
     add_message_format(attributes);
-    add_tools(attributes);
+    add_tools(attributes, repairs);
     add_model(attributes).map_err(|error| Unusable::surrogate(LLM_MODEL, error))?;
     add_provider(attributes).map_err(|error| Unusable::surrogate(LLM_PROVIDER, error))?;
     if repairs.explicit_costs {
@@ -140,13 +141,14 @@ fn add_message_format(attributes: &mut Attributes<'_>) {
     }
 }
 
-fn add_tools(attributes: &mut Attributes<'_>) {
+fn add_tools(attributes: &mut Attributes<'_>, repairs: &Repairs) {
     if attributes.contains(CHAT_TOOLS) {
         return;
     }
     let tools = DIALECTS.iter().filter_map(|dialect| dialect.tools).find_map(|key| attributes.usable(key));
     if let Some(tools) = tools.cloned() {
-        attributes.set(CHAT_TOOLS, Content::Text(tools));
+        let shown = if repairs.chat_tools { tools::shown(&tools) } else { None };
+        attributes.set(CHAT_TOOLS, Content::Text(shown.unwrap_or(tools)));
     }
 }
 

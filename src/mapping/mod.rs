@@ -60,6 +60,7 @@ mod stored;
 mod tags;
 mod text;
 mod tokens;
+mod tools;
 mod trace;
 mod unusable;
 mod update;

@@ -38,6 +38,9 @@ pub struct Repairs {
     pub cached_tokens: bool,
     /// Take the cost that the sender states. MLflow computes one from its price list instead.
     pub explicit_costs: bool,
+    /// Give the tools that were offered to a model the form that the chat view shows. MLflow copies
+    /// `gen_ai.tool.definitions` as they are, and its UI then shows no tools.
+    pub chat_tools: bool,
     /// Keep the kind of a span, name and version of its scope, its trace state, dropped counts, and the
     /// message of a status that is no error, as attributes `span.kind`, `otel.scope.name`,
     /// `otel.scope.version`, `w3c.tracestate`, `otel.dropped_attributes_count`,
@@ -78,6 +81,7 @@ impl Repairs {
             usage_totals: on,
             cached_tokens: on,
             explicit_costs: on,
+            chat_tools: on,
             span_details: on,
             link_ids: on,
             bytes: on,
