@@ -73,8 +73,6 @@ async fn work(
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let _guard = autolog()?;
-    // The HTTP client has no cryptography of its own here; fails only where one is chosen already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::new().instrumented();
     let mut messages = vec![json!({"role": "user", "content": "I want to talk to agent B."})];
 

@@ -2,7 +2,7 @@
 //! groups the traces of a conversation into a session and knows whose they are.
 //!
 //! ```sh
-//! OPENAI_API_KEY=… cargo run --features full --example axum_service
+//! OPENAI_API_KEY=… PORT=3000 cargo run --features full --example axum_service
 //! curl -H 'x-conversation: trip-7' -H 'x-user: ada' -d 'What is there to see in Paris?' \
 //!     http://127.0.0.1:3000/ask
 //! ```
@@ -25,10 +25,9 @@ use serde_json::{Value, json};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let _guard = autolog()?;
-    // The HTTP client has no cryptography of its own here; fails only where one is chosen already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let service = Router::new().route("/ask", post(ask)).with_state(Client::new().instrumented());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    let port: u16 = std::env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     println!("listening on http://{}", listener.local_addr()?);
     // Ends on Ctrl-C, so that the guard sends what is left.
     let stop = async { drop(tokio::signal::ctrl_c().await) };

@@ -24,8 +24,6 @@ use opentelemetry_mlflow::instrument::openai::InstrumentClient;
 async fn main() -> Result<(), Box<dyn Error>> {
     // Sends what is left when it is dropped.
     let _guard = autolog()?;
-    // The HTTP client has no cryptography of its own here; fails only where one is chosen already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::new().instrumented();
 
     let request = CreateChatCompletionRequestArgs::default()

@@ -1,4 +1,5 @@
-//! A traced stream: the caller gets each chunk when it arrives, the span holds the whole answer.
+//! A traced stream: the caller gets each chunk when it arrives, the span holds the whole answer, and
+//! an event per chunk.
 //!
 //! Runs as `chat` does, with `--example streaming`.
 #![allow(clippy::print_stdout, reason = "an example shows the answer")]
@@ -11,14 +12,12 @@ use async_openai::types::chat::{
     ChatCompletionRequestUserMessage, ChatCompletionStreamOptions, CreateChatCompletionRequestArgs,
 };
 use futures_util::StreamExt as _;
-use opentelemetry_mlflow::autolog::autolog;
+use opentelemetry_mlflow::autolog::Autolog;
 use opentelemetry_mlflow::instrument::openai::InstrumentClient;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let _guard = autolog()?;
-    // The HTTP client has no cryptography of its own here; fails only where one is chosen already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _guard = Autolog::new().chunk_events(true).start()?;
     let client = Client::new().instrumented();
 
     let request = CreateChatCompletionRequestArgs::default()

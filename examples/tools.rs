@@ -55,8 +55,6 @@ async fn answer(client: &Client<OpenAIConfig>, question: &str) -> Result<String,
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let _guard = autolog()?;
-    // The HTTP client has no cryptography of its own here; fails only where one is chosen already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::new().instrumented();
     println!("{}", answer(&client, "Is it warmer in Paris or in Oslo?").await?);
     Ok(())

@@ -16,8 +16,6 @@ pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 /// Telemetry, which is flushed when the guard is dropped, and a client from `OPENAI_BASE_URL` and
 /// `OPENAI_API_KEY`.
 pub(crate) fn start() -> Result<(AutologGuard, Client<OpenAIConfig>), Box<dyn Error>> {
-    // The HTTP client has no cryptography of its own here; fails only where one is chosen already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let guard = Autolog::new().capture(CapturePolicy::new(CaptureMode::SpanAndEvent)).start()?;
     Ok((guard, Client::new().instrumented()))
 }

@@ -1,6 +1,7 @@
 """An endpoint that answers as the OpenAI API does. The only fake of these tests.
 
-What it answers follows from the request: tools given -> a tool call, model `error-401` and the like -> that error.
+What it answers follows from the request: tools given -> a call of the first for each city in the question, model
+`error-401` and the like -> that error, a model that begins with `no-such-` -> 404.
 """
 
 import json
@@ -8,7 +9,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 ANSWER = "Paris is the capital of France."
-TOOL_ARGUMENTS = '{"city": "Paris", "unit": "celsius"}'
+CITIES = ["Paris", "Oslo", "Rome"]
+# What the model fills in, as far as a tool has parameters of these names.
+ARGUMENTS = {"unit": "celsius"}
 USAGE = {
     "prompt_tokens": 11,
     "completion_tokens": 7,
@@ -32,10 +35,14 @@ RESOLVED_MODEL = "gpt-4o-mini-2024-07-18"
 
 
 class FakeOpenAi:
-    """Serves on a free port from a thread of this process."""
+    """Serves on a free port from a thread of this process.
 
-    def __init__(self):
+    `together`: answers only once so many requests wait, and repeats the question, so that answers differ.
+    """
+
+    def __init__(self, together: int = 0):
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.barrier = threading.Barrier(together, timeout=30) if together else None
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
@@ -57,12 +64,30 @@ class Handler(BaseHTTPRequestHandler):
         model = request.get("model", "")
         if model.startswith("error-"):
             return self.error(int(model.removeprefix("error-")))
-        route = {"/v1/chat/completions": chat, "/v1/embeddings": embeddings, "/v1/responses": responses}.get(self.path)
+        if model.startswith("no-such-"):
+            message = f"The model `{model}` does not exist or you do not have access to it."
+            return self.json(404, {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": "model_not_found"}})
+        route = {"/v1/chat/completions": chat, "/v1/completions": completions, "/v1/embeddings": embeddings, "/v1/responses": responses}.get(self.path)
+        if self.path.startswith("/openai/deployments/") and self.path.partition("?")[0].endswith("/chat/completions"):
+            # The path says which deployment; the answer names the model behind it.
+            request["model"] = RESOLVED_MODEL
+            route = chat
+        if self.server.barrier and not self.together(request):
+            return self.json(503, {"error": {"message": "nobody else asks at the same time", "type": "server_error", "param": None, "code": None}}, {"x-should-retry": "false"})
         if route is None:
             return self.json(404, {"error": {"message": f"Invalid URL (POST {self.path})", "type": "invalid_request_error", "param": None, "code": None}})
         if not request.get("stream"):
             return self.json(200, route(request))
         return self.events(chat_events(request) if route is chat else responses_events(request))
+
+    def together(self, request: dict) -> bool:
+        """Whether the others came in time, too."""
+        request["answer"] = f"{ANSWER} You asked: {question(request)}"
+        try:
+            self.server.barrier.wait()
+        except threading.BrokenBarrierError:
+            return False
+        return True
 
     def error(self, status: int):
         headers = {"retry-after": "1", "x-ratelimit-remaining-requests": "0", "x-should-retry": "false"} if status == 429 else {}
@@ -99,11 +124,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def chat(request: dict) -> dict:
-    message = {"role": "assistant", "content": ANSWER, "refusal": None, "annotations": []}
+    message = {"role": "assistant", "content": request.get("answer", ANSWER), "refusal": None, "annotations": []}
     finish = "stop"
-    if request.get("tools"):
-        call = {"id": "call_fake1", "type": "function", "function": {"name": tool_name(request), "arguments": TOOL_ARGUMENTS}}
-        message, finish = {**message, "content": None, "tool_calls": [call]}, "tool_calls"
+    if wants_tool(request):
+        message, finish = {**message, "content": None, "tool_calls": tool_calls(request)}, "tool_calls"
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
     return {**chat_head(request, "chat.completion"), "choices": [choice], "usage": USAGE}
 
@@ -119,11 +143,13 @@ def chat_events(request: dict):
     def delta(content, finish=None):
         return event([{"index": 0, "delta": content, "logprobs": None, "finish_reason": finish}])
 
-    if request.get("tools"):
-        function = {"name": tool_name(request), "arguments": ""}
-        yield delta({"role": "assistant", "content": None, "tool_calls": [{"index": 0, "id": "call_fake1", "type": "function", "function": function}]})
-        for at in range(0, len(TOOL_ARGUMENTS), 9):
-            yield delta({"tool_calls": [{"index": 0, "function": {"arguments": TOOL_ARGUMENTS[at:at + 9]}}]})
+    if wants_tool(request):
+        for index, call in enumerate(tool_calls(request)):
+            arguments = call["function"]["arguments"]
+            begun = {**call, "index": index, "function": {**call["function"], "arguments": ""}}
+            yield delta({"role": "assistant", "content": None, "tool_calls": [begun]})
+            for at in range(0, len(arguments), 9):
+                yield delta({"tool_calls": [{"index": index, "function": {"arguments": arguments[at:at + 9]}}]})
         yield delta({}, "tool_calls")
     else:
         yield delta({"role": "assistant", "content": "", "refusal": None})
@@ -135,23 +161,51 @@ def chat_events(request: dict):
     yield "data: [DONE]\n\n"
 
 
+def completions(request: dict) -> dict:
+    choice = {"text": " Paris.", "index": 0, "logprobs": None, "finish_reason": "stop"}
+    usage = {name: USAGE[name] for name in ("prompt_tokens", "completion_tokens", "total_tokens")}
+    head = {"id": "cmpl-fake0001", "object": "text_completion", "created": 1760000000, "model": request["model"]}
+    return {**head, "choices": [choice], "usage": usage}
+
+
 def chat_head(request: dict, kind: str) -> dict:
     model = RESOLVED_MODEL if request["model"] == "gpt-4o-mini" else request["model"]
     return {"id": "chatcmpl-fake0001", "object": kind, "created": 1760000000, "model": model, "service_tier": "default", "system_fingerprint": "fp_fake"}
 
 
-def tool_name(request: dict) -> str:
-    return request["tools"][0]["function"]["name"]
+def wants_tool(request: dict) -> bool:
+    """Whether the model would call a tool: one is offered, and none has just answered."""
+    return bool(request.get("tools")) and request["messages"][-1]["role"] != "tool"
+
+
+def tool_calls(request: dict) -> list:
+    """A call of the first tool for each city in the question, with the arguments that it has."""
+    function = request["tools"][0]["function"]
+    has = (function.get("parameters") or {}).get("properties", {})
+    arguments = [{"city": city, **ARGUMENTS} for city in CITIES if city in question(request)] or [{"city": "Paris", **ARGUMENTS}]
+    told = [json.dumps({name: value for name, value in one.items() if name in has}) for one in arguments]
+    # A tool without parameters is called once.
+    return [
+        {"id": f"call_fake{number}", "type": "function", "function": {"name": function["name"], "arguments": text}}
+        for number, text in enumerate(dict.fromkeys(told), 1)
+    ]
+
+
+def question(request: dict) -> str:
+    """What the user said last, as text."""
+    said = next(message["content"] for message in reversed(request["messages"]) if message["role"] == "user")
+    return said if isinstance(said, str) else json.dumps(said)
+
 
 
 def embeddings(request: dict) -> dict:
     texts = request["input"] if isinstance(request["input"], list) else [request["input"]]
-    vector = [0.25, -0.5, 0.125]
+    vector = ([0.25, -0.5, 0.125] * request.get("dimensions", 3))[:request.get("dimensions", 3)]
     if request.get("encoding_format") == "base64":
         import base64
         import struct
 
-        vector = base64.b64encode(struct.pack("<3f", *vector)).decode()
+        vector = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
     data = [{"object": "embedding", "index": index, "embedding": vector} for index in range(len(texts))]
     return {"object": "list", "data": data, "model": request["model"], "usage": {"prompt_tokens": 5, "total_tokens": 5}}
 
