@@ -1,14 +1,15 @@
 //! A traced chat: one line for telemetry, one on the client.
 //!
 //! ```sh
-//! cargo gateway                                       # in one terminal
-//! OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 OPENAI_API_KEY=… \
-//!     cargo run --features full --example chat
+//! OPENAI_API_KEY=… cargo run --features full --example chat
 //! mlflow ui --backend-store-uri sqlite:///mlflow.db   # look at it
 //! ```
 //!
-//! `OPENAI_BASE_URL` names another server. Prompts and answers are recorded: that is what
-//! `autolog()` is called for.
+//! Writes the trace itself, into `./mlflow.db`. `MLFLOW_TRACKING_URI` names another database or a
+//! server; `OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318` sends it to a collector, such as the one
+//! that `cargo gateway` starts. `OPENAI_BASE_URL` names another server of models.
+//!
+//! Prompts and answers are recorded: that is what `autolog()` is called for.
 #![allow(clippy::print_stdout, reason = "an example shows the answer")]
 
 use std::error::Error;

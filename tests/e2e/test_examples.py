@@ -101,10 +101,15 @@ def check_model_call(span, **request):
     assert span.attributes["mlflow.llm.cost"]["total_cost"] == pytest.approx(COST)
 
 
+def cost(trace) -> float:
+    """In dollars."""
+    return json.loads(trace.info.trace_metadata["mlflow.trace.cost"])["total_cost"]
+
+
 def check_totals(trace, calls: int):
     """Tokens and cost of the trace are those of its calls of the model, each counted once."""
     assert trace.info.token_usage == {name: count * calls for name, count in TOKENS.items()}
-    assert json.loads(trace.info.trace_metadata["mlflow.trace.cost"])["total_cost"] == pytest.approx(calls * COST)
+    assert cost(trace) == pytest.approx(calls * COST)
     assert trace.info.state.value == "OK"
 
 
@@ -131,6 +136,7 @@ def test_legacy_completions(way, openai_endpoint):
     assert span.attributes["gen_ai.request.temperature"] == 0.25 and span.attributes["gen_ai.request.max_tokens"] == 16
     assert chat(span) == [Shown("user", "The capital of France is"), Shown("assistant", " Paris.")]
     assert trace.info.token_usage == {"input_tokens": 11, "output_tokens": 7, "total_tokens": 18}
+    assert cost(trace) == pytest.approx((11 * 1.5 + 7 * 2) / 1e6)
 
 
 def test_embeddings(way, openai_endpoint):
@@ -142,6 +148,7 @@ def test_embeddings(way, openai_endpoint):
     assert span.outputs == {"embeddings": 2, "dimensions": 256}
     assert span.attributes["gen_ai.embeddings.dimension.count"] == 256
     assert trace.info.token_usage["input_tokens"] == 5
+    assert cost(trace) == pytest.approx(5 * 0.02 / 1e6)
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -257,7 +264,7 @@ def test_azure(way, openai_endpoint):
     assert span.attributes["gen_ai.provider.name"] == "azure.ai.openai"
     assert span.attributes["gen_ai.request.model"] == "my-gpt" and span.model_name == fake_openai.RESOLVED_MODEL
     assert chat(span) == [Shown("user", "Say hello."), Shown("assistant", fake_openai.ANSWER)]
-    assert trace.info.token_usage == TOKENS
+    check_totals(trace, 1)
     assert key not in json.dumps(span.to_dict())
 
 
@@ -327,3 +334,17 @@ def test_conformance_program(program, way, openai_endpoint):
         [span] = trace.data.spans
         assert span.span_type == ("EMBEDDING" if program == "embeddings" else "CHAT_MODEL")
         assert trace.info.token_usage["input_tokens"] == (5 if program == "embeddings" else 11)
+
+
+def test_the_tools_of_the_conformance_program_are_shown(way, openai_endpoint):
+    env, client = way("gateway", "conformance-tools-shown")
+    run("conformance_tool_calling", environment(openai_endpoint, "conformance-tools-shown", **env))
+    first, second = sorted(traces_of(client, "conformance-tools-shown", 2), key=lambda trace: trace.info.request_time)
+    asked = [
+        Shown("system", "You are a helpful assistant."),
+        Shown("user", "What is the weather in Seattle?"),
+        Shown("assistant", calls=[("call_fake1", "get_current_weather", {"location": "Seattle, WA"})]),
+    ]
+    assert chat(root(first)) == asked
+    assert chat(root(second)) == [*asked, Shown("tool", "50 degrees and raining", answers="call_fake1"), Shown("assistant", fake_openai.ANSWER)]
+    assert tools(root(first)) == tools(root(second)) == ["get_current_weather"]

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 ANSWER = "Paris is the capital of France."
 CITIES = ["Paris", "Oslo", "Rome"]
 # What the model fills in, as far as a tool has parameters of these names.
-ARGUMENTS = {"unit": "celsius"}
+ARGUMENTS = {"unit": "celsius", "location": "Seattle, WA"}
 USAGE = {
     "prompt_tokens": 11,
     "completion_tokens": 7,
