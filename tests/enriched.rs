@@ -336,6 +336,23 @@ fn chat_tools_are_in_the_form_that_the_chat_view_shows() {
 }
 
 #[test]
+fn chats_with_pictures_are_given_to_the_chat_view() {
+    let asked = r#"[{"role": "user", "parts": [{"type": "blob", "modality": "image", "mime_type": "image/png", "content": "AAAA"}]}]"#;
+    let answered = r#"[{"role": "assistant", "parts": [{"type": "text", "content": "A cat."}]}]"#;
+    let messages =
+        vec![pair("gen_ai.input.messages", text(asked)), pair("gen_ai.output.messages", text(answered))];
+    let (enriched, strict) = both(&[chat(1, 0, messages)]);
+    assert!(enriched.spans[0].content.contains("data:image/png;base64,AAAA"));
+    let attributes = |update: &TraceUpdate| {
+        let content: serde_json::Value = serde_json::from_str(&update.spans[0].content).unwrap();
+        content["attributes"].as_object().unwrap().clone()
+    };
+    let (enriched, strict) = (attributes(&enriched), attributes(&strict));
+    assert_eq!(enriched["mlflow.spanInputs"], strict["mlflow.spanInputs"]);
+    assert!(enriched.contains_key("mlflow.chat.messages") && !strict.contains_key("mlflow.chat.messages"));
+}
+
+#[test]
 fn messages_once_drops_the_attribute_they_came_in() {
     let messages = r#"[{"role": "user", "parts": [{"type": "text", "content": "hello"}]}]"#;
     let spans = vec![chat(1, 0, vec![pair("gen_ai.input.messages", text(messages))])];

@@ -4,6 +4,7 @@
 //! attributes come after the others in the order of the steps.
 
 use super::attributes::{Attributes, Content};
+use super::chat_view;
 use super::dialects::{
     ContentRule, DIALECTS, Dialect, EventRule, Events, INPUT_EVENTS, OUTPUT_EVENTS, Tokens,
 };
@@ -17,8 +18,8 @@ use super::tools;
 use super::unusable::Unusable;
 use super::usage::{COST_KEYS, TOKEN_KEYS};
 use crate::semconv::mlflow::{
-    CHAT_TOKEN_USAGE, CHAT_TOOLS, LLM_COST, LLM_MODEL, LLM_PROVIDER, MESSAGE_FORMAT, PREFIX, SPAN_INPUTS,
-    SPAN_OUTPUTS, SPAN_TYPE,
+    CHAT_MESSAGES, CHAT_TOKEN_USAGE, CHAT_TOOLS, LLM_COST, LLM_MODEL, LLM_PROVIDER, MESSAGE_FORMAT, PREFIX,
+    SPAN_INPUTS, SPAN_OUTPUTS, SPAN_TYPE,
 };
 
 /// Type that MLflow takes as "not known".
@@ -39,6 +40,9 @@ pub(super) fn enrich<'a>(
     add_content(attributes, SPAN_OUTPUTS, |dialect| &dialect.outputs, events, OUTPUT_EVENTS)?;
     add_usage(attributes, repairs)?;
     add_message_format(attributes);
+    if repairs.chat_messages {
+        add_conversation(attributes);
+    }
     add_tools(attributes, repairs);
     add_model(attributes).map_err(|error| Unusable::surrogate(LLM_MODEL, error))?;
     add_provider(attributes).map_err(|error| Unusable::surrogate(LLM_PROVIDER, error))?;
@@ -138,6 +142,18 @@ fn add_message_format(attributes: &mut Attributes<'_>) {
     }
     if let Some(format) = DIALECTS.iter().find_map(|dialect| dialect.message_format.read(attributes)) {
         attributes.set_quoted(MESSAGE_FORMAT, format);
+    }
+}
+
+fn add_conversation(attributes: &mut Attributes<'_>) {
+    if attributes.contains(CHAT_MESSAGES) || attributes.contains(MESSAGE_FORMAT) {
+        return;
+    }
+    let (Some(inputs), Some(outputs)) = (attributes.get(SPAN_INPUTS), attributes.get(SPAN_OUTPUTS)) else {
+        return;
+    };
+    if let Some(conversation) = chat_view::conversation(inputs, outputs) {
+        attributes.set(CHAT_MESSAGES, Content::Text(conversation));
     }
 }
 

@@ -40,6 +40,7 @@ pub mod routing;
 mod any_value;
 mod attributes;
 mod bytes;
+mod chat_view;
 mod content;
 mod details;
 mod dialects;

@@ -41,6 +41,9 @@ pub struct Repairs {
     /// Give the tools that were offered to a model the form that the chat view shows. MLflow copies
     /// `gen_ai.tool.definitions` as they are, and its UI then shows no tools.
     pub chat_tools: bool,
+    /// Give conversations with pictures, sound, refusals or reasoning once more as
+    /// `mlflow.chat.messages`, which the chat view reads first. MLflow's UI shows no chat for them.
+    pub chat_messages: bool,
     /// Keep the kind of a span, name and version of its scope, its trace state, dropped counts, and the
     /// message of a status that is no error, as attributes `span.kind`, `otel.scope.name`,
     /// `otel.scope.version`, `w3c.tracestate`, `otel.dropped_attributes_count`,
@@ -82,6 +85,7 @@ impl Repairs {
             cached_tokens: on,
             explicit_costs: on,
             chat_tools: on,
+            chat_messages: on,
             span_details: on,
             link_ids: on,
             bytes: on,

@@ -12,6 +12,8 @@ pub const TRACE_REQUEST_ID: &str = "mlflow.traceRequestId";
 pub const CHAT_TOKEN_USAGE: &str = "mlflow.chat.tokenUsage";
 /// Span attribute: tools that were offered to the model.
 pub const CHAT_TOOLS: &str = "mlflow.chat.tools";
+/// Span attribute: the conversation in OpenAI's form, which the UI's chat view shows in place of inputs and outputs.
+pub const CHAT_MESSAGES: &str = "mlflow.chat.messages";
 /// Span attribute: which dialect the messages are in, for the UI's chat view.
 pub const MESSAGE_FORMAT: &str = "mlflow.message.format";
 /// Span attribute: model that answered.

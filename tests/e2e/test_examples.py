@@ -336,6 +336,17 @@ def test_conformance_program(program, way, openai_endpoint):
         assert trace.info.token_usage["input_tokens"] == (5 if program == "embeddings" else 11)
 
 
+@pytest.mark.parametrize("name", WAYS)
+def test_pictures_and_sound_are_shown(name, way, openai_endpoint):
+    env, client = way(name, f"shown-multimodal-{name}")
+    run("conformance_multimodal", environment(openai_endpoint, f"shown-multimodal-{name}", **env))
+    seen, heard = sorted(map(root, traces_of(client, f"shown-multimodal-{name}", 2)), key=lambda span: span.start_time_ns)
+    for span, begins, medium in [(seen, "What is in this picture?", "![](data:image/png;base64,"), (heard, "What is in this recording?", "[audio]")]:
+        system, user, answer = chat(span)
+        assert system == Shown("system", "You are a helpful assistant.") and answer == Shown("assistant", fake_openai.ANSWER)
+        assert user.role == "user" and user.text.startswith(f"{begins}\n\n{medium}")
+
+
 def test_the_tools_of_the_conformance_program_are_shown(way, openai_endpoint):
     env, client = way("gateway", "conformance-tools-shown")
     run("conformance_tool_calling", environment(openai_endpoint, "conformance-tools-shown", **env))

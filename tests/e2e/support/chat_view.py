@@ -21,7 +21,10 @@ class Shown:
 
 
 def chat(span) -> list[Shown]:
-    """The whole conversation of a span, inputs first."""
+    """The whole conversation of a span, inputs first; `mlflow.chat.messages` stands for both."""
+    whole = span.attributes.get("mlflow.chat.messages")
+    if whole is not None:
+        return [shown(message) for message in messages(whole)]
     return [shown(message) for value in (span.inputs, span.outputs) for message in messages(value)]
 
 
@@ -34,10 +37,17 @@ def shown(message: dict) -> Shown:
     assert message["role"] in ("system", "user", "assistant", "tool"), message
     if "parts" in message and message.get("content") is None:
         return of_parts(message)
-    content = message.get("content")
-    assert content is None or isinstance(content, str), message
+    content = text_of(message.get("content"))
     calls = [(call["id"], call["function"]["name"], json.loads(call["function"]["arguments"])) for call in message.get("tool_calls", [])]
     return Shown(message["role"], content, calls, message.get("tool_call_id"))
+
+
+def text_of(content) -> str | None:
+    """Pictures are shown as such; here, as the Markdown that the view makes of them."""
+    if content is None or isinstance(content, str):
+        return content
+    texts = [part["text"] if part["type"] == "text" else f"![]({part['image_url']['url']})" for part in content]
+    return "\n\n".join(texts)
 
 
 def of_parts(message: dict) -> Shown:
