@@ -11,6 +11,7 @@ pub const CAPTURE_VARIABLE: &str = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_C
 
 /// Where the content of calls is recorded: prompts, answers, tool arguments and results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CaptureMode {
     /// Nowhere.
     #[default]
@@ -64,6 +65,7 @@ impl CaptureMode {
 
 /// Which content a text is, for a redaction hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ContentKind {
     /// Instructions given apart from the messages.
     SystemInstructions,

@@ -7,6 +7,7 @@ use super::Json;
 
 /// What a part without text holds (schema: `Modality`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Modality {
     /// Pictures.
     Image,
@@ -55,6 +56,7 @@ pub struct Blob<'a> {
 
 /// One part of a message.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Part<'a> {
     /// Text (schema: `TextPart`).
     Text(Cow<'a, str>),

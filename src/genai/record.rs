@@ -131,7 +131,7 @@ impl<'p> Recorder<'p> {
             members.push((Cow::Borrowed("content"), blob.content.into()));
         } else {
             let text = blob.content.as_bytes();
-            let bytes = STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text));
+            let bytes = decoded(text);
             let bytes = bytes.as_deref().unwrap_or(text);
             members.push((Cow::Borrowed("uri"), format!("urn:sha256:{}", sha256(bytes)).into()));
             members.push((Cow::Borrowed("size"), Json::Int(i64::try_from(bytes.len()).unwrap_or(i64::MAX))));
@@ -198,6 +198,18 @@ impl<'p> Recorder<'p> {
             }
         })
     }
+}
+
+/// The bytes behind base64. Streams send it in pieces, each of which may end in padding.
+fn decoded(text: &[u8]) -> Option<Vec<u8>> {
+    if let Ok(bytes) = STANDARD.decode(text) {
+        return Some(bytes);
+    }
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    for piece in text.split(|byte| *byte == b'=') {
+        STANDARD_NO_PAD.decode_vec(piece, &mut bytes).ok()?;
+    }
+    Some(bytes)
 }
 
 fn typed<'a>(part: &'static str, id: Option<Cow<'a, str>>) -> Vec<(Cow<'a, str>, Json<'a>)> {

@@ -14,6 +14,7 @@ mod naming;
 #[cfg(feature = "async-openai")]
 pub mod openai;
 mod scope;
+mod secrets;
 pub mod span;
 
 pub use context::in_current_context;

@@ -12,6 +12,7 @@ pub const STABILITY_VARIABLE: &str = "OTEL_SEMCONV_STABILITY_OPT_IN";
 /// The former names are those of version 1.36 of the semantic conventions, such as `gen_ai.system`.
 /// Where an attribute has no former name, it has its current one in both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Naming {
     /// The current names.
     #[default]

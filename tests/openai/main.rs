@@ -13,6 +13,7 @@ mod cases;
 mod conformance;
 mod failures;
 mod fake;
+mod lax;
 mod others;
 mod registry;
 mod setup;

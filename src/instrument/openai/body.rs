@@ -64,14 +64,27 @@ pub(super) struct Answer {
 }
 
 enum Reading {
+    /// A stream was asked for, and the server does not say that this is one: the first byte tells.
+    Undecided,
     /// All pieces, to be read together. They share their memory with the caller's.
     Whole(Vec<Bytes>),
     /// Too big to be kept.
     Unread,
+    /// Nothing that is recorded.
+    Unwanted,
     /// Events, as they come.
     Events(Sse),
     /// Events, some of which the caller does not get.
     Filtered(Sse, Blocks),
+}
+
+impl Reading {
+    fn stream(call: &Call) -> Self {
+        match call.stream_begins() {
+            true => Self::Filtered(Sse::default(), Blocks::default()),
+            false => Self::Events(Sse::default()),
+        }
+    }
 }
 
 impl Answer {
@@ -83,10 +96,11 @@ impl Answer {
         let content_type = response.headers().get(http::header::CONTENT_TYPE).cloned();
         let events =
             content_type.as_ref().is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-        let reading = match events && response.status().is_success() {
-            true if call.stream_begins() => Reading::Filtered(Sse::default(), Blocks::default()),
-            true => Reading::Events(Sse::default()),
-            false => Reading::Whole(Vec::new()),
+        let reading = match response.status().is_success() {
+            true if events => Reading::stream(&call),
+            true if call.asked_for_stream() => Reading::Undecided,
+            true if !call.wants_answer() => Reading::Unwanted,
+            _ => Reading::Whole(Vec::new()),
         };
         Self {
             expected: body.size_hint().exact(),
@@ -104,11 +118,19 @@ impl Answer {
     fn read(&mut self, data: &Bytes) -> Option<Bytes> {
         self.received += data.len() as u64;
         let call = &self.call;
+        if matches!(self.reading, Reading::Undecided)
+            && let Some(first) = data.iter().find(|byte| !byte.is_ascii_whitespace())
+        {
+            self.reading = match first {
+                b'{' | b'[' => Reading::Whole(Vec::new()),
+                _ => Reading::stream(call),
+            };
+        }
         let (mut complete, mut changed) = (false, None);
         match &mut self.reading {
             Reading::Whole(pieces) if self.received <= MAX_WHOLE as u64 => pieces.push(data.clone()),
             Reading::Whole(_) => self.reading = Reading::Unread,
-            Reading::Unread => {}
+            Reading::Unread | Reading::Unwanted | Reading::Undecided => {}
             Reading::Events(sse) => sse.push(data, |event| complete |= call.chunk(event).complete),
             Reading::Filtered(sse, blocks) => {
                 changed = Some(blocks.push(data, sse, |event| {

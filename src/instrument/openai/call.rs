@@ -1,10 +1,11 @@
 //! One logical call: from the first attempt to the last byte of the answer.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use http::StatusCode;
-use opentelemetry::trace::{SpanKind, TraceContextExt, Tracer};
+use opentelemetry::trace::{Span, SpanKind, TraceContextExt, Tracer};
 use opentelemetry::{Context, global};
 
 use super::error::CallError;
@@ -17,7 +18,7 @@ use super::server::Server;
 use super::stream::Stream;
 use super::traced::{End, Seen, Traced};
 use crate::instrument::instrumentation::{Instrumentation, guarded};
-use crate::instrument::{agent, scope};
+use crate::instrument::{agent, scope, secrets};
 use crate::semconv::{gen_ai, otel_mlflow};
 
 /// A call while it lasts. Shared by the request, which may be built several times, and the answer.
@@ -26,6 +27,7 @@ pub(super) struct Call {
     parent: Context,
     started: Instant,
     start_time: SystemTime,
+    asked_for: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -45,6 +47,7 @@ impl Call {
             parent: Context::current(),
             started: Instant::now(),
             start_time: SystemTime::now(),
+            asked_for: AtomicBool::new(false),
             state: Mutex::new(State::Waiting),
         })
     }
@@ -71,9 +74,14 @@ impl Call {
         .unwrap_or(false)
     }
 
-    /// Whether an attempt was seen.
-    pub(super) fn was_attempted(&self) -> bool {
-        !matches!(&*self.lock(), State::Waiting)
+    /// The request is being built.
+    pub(super) fn asked_for(&self) {
+        self.asked_for.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether anything has built the request, or tried to.
+    pub(super) fn was_asked_for(&self) -> bool {
+        self.asked_for.load(Ordering::Relaxed)
     }
 
     /// Whether the call is traced and not over.
@@ -88,6 +96,20 @@ impl Call {
                 form.push(piece);
             }
         });
+    }
+
+    /// Whether the caller asked for a stream.
+    pub(super) fn asked_for_stream(&self) -> bool {
+        self.with(|traced| {
+            traced.read_form();
+            traced.facts.asked_for_stream
+        })
+        .unwrap_or(false)
+    }
+
+    /// Whether the answer says anything that is recorded: sound is content, and nothing else.
+    pub(super) fn wants_answer(&self) -> bool {
+        self.with(|traced| traced.api != Api::Speech || traced.facts.wants_content()).unwrap_or(false)
     }
 
     /// The answer comes in events. Says whether some of them are to be kept from the caller.
@@ -145,7 +167,9 @@ impl Call {
             Some(provider) => provider.clone(),
             None => server.provider(found.deployment.is_some()).into(),
         };
-        let mut facts = Facts::new(self.instrumentation.clone(), self.wants(), request::secrets(request));
+        let keys = request::secrets(request);
+        secrets::remember(&keys);
+        let mut facts = Facts::new(self.instrumentation.clone(), self.wants(), keys);
         self.add_scope(&mut facts);
         if found.api.is_inference() {
             agent::count_inference(&self.parent);
@@ -164,6 +188,9 @@ impl Call {
         let identity = Traced::identity(found.api, &provider, facts.request_model.as_ref(), &server);
         facts.attributes.splice(0..0, identity);
         let span = self.span(Traced::name(found.api, facts.request_model.as_ref()), &mut facts);
+        if !span.is_recording() {
+            facts.forget_span_content();
+        }
         Some(Box::new(Traced::new(found.api, span, facts, server, provider)))
     }
 

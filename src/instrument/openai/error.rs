@@ -51,7 +51,7 @@ impl CallError {
         described
             .unwrap_or_else(|| {
                 let text = String::from_utf8_lossy(body);
-                let shown: String = text.trim().chars().take(500).collect();
+                let shown = text.trim();
                 Self {
                     kind: Cow::Owned(status.as_u16().to_string()),
                     exception: API_ERROR,
@@ -77,11 +77,13 @@ impl CallError {
         }
         error.members()?;
         let code = match error.take("code") {
-            Some(Json::String(code)) => Some(code.into_owned()),
+            Some(Json::String(code)) => Some(code.into_owned()).filter(|code| is_kind(code)),
             Some(Json::Int(code)) => Some(code.to_string()),
             _ => None,
         };
-        let kind = code.or_else(|| error.take_str("type").map(Cow::into_owned)).unwrap_or_default();
+        let kind = code
+            .or_else(|| error.take_str("type").map(Cow::into_owned).filter(|kind| is_kind(kind)))
+            .unwrap_or_default();
         let message = error.take_str("message").map(Cow::into_owned).unwrap_or_default();
         Some(Self { kind: Cow::Owned(kind), exception: API_ERROR, message })
     }
@@ -93,9 +95,33 @@ impl CallError {
         self
     }
 
+    /// An error object in an answer whose status says success.
+    pub(crate) fn announced(body: Json<'_>) -> Option<Self> {
+        let error = Self::described(body)?;
+        Some(Self { kind: if error.kind.is_empty() { Cow::Borrowed("_OTHER") } else { error.kind }, ..error })
+    }
+
+    /// A stream that ended in the middle of its answer.
+    pub(crate) fn unfinished() -> Self {
+        Self {
+            kind: Cow::Borrowed("incomplete_response"),
+            exception: "async_openai::error::StreamError",
+            message: "the stream ended before its answer was complete".to_owned(),
+        }
+    }
+
+    /// An answer in JSON without what makes it one.
+    pub(crate) fn without(member: &'static str) -> Self {
+        Self {
+            kind: Cow::Borrowed("invalid_response"),
+            exception: "serde_json::Error",
+            message: format!("the answer has no `{member}`"),
+        }
+    }
+
     /// An error that was announced inside a stream.
     pub(crate) fn in_stream(code: Option<String>, message: String) -> Self {
-        let kind = code.filter(|code| !code.is_empty()).map_or(Cow::Borrowed("stream_error"), Cow::Owned);
+        let kind = code.filter(|code| is_kind(code)).map_or(Cow::Borrowed("stream_error"), Cow::Owned);
         Self { kind, exception: API_ERROR, message }
     }
 
@@ -104,7 +130,8 @@ impl CallError {
         let (kind, exception) = match error {
             OpenAIError::Reqwest(error) => return Self::transport(error),
             OpenAIError::ApiError(error) => {
-                let code = error.api_error.code.clone().or_else(|| error.api_error.r#type.clone());
+                let code = [&error.api_error.code, &error.api_error.r#type].into_iter().flatten();
+                let code = code.into_iter().find(|code| is_kind(code)).cloned();
                 return Self {
                     kind: code.map_or_else(|| Cow::Owned(error.status_code.as_u16().to_string()), Cow::Owned),
                     exception: API_ERROR,
@@ -140,7 +167,7 @@ impl CallError {
             "connection_error"
         };
         // The error alone says little ("error sending request"); its causes say why.
-        let mut message = error.to_string();
+        let mut message = without_query(error);
         let mut cause = std::error::Error::source(error);
         while let Some(error) = cause {
             message.push_str(": ");
@@ -149,6 +176,23 @@ impl CallError {
         }
         Self { kind: Cow::Borrowed(kind), exception: "reqwest::Error", message }
     }
+}
+
+/// Whether a server's word can stand for a kind of error: metrics are told apart by it.
+fn is_kind(code: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (1..=64).contains(&code.len()) && code.bytes().all(known)
+}
+
+/// What the error says, with the address but without its query and password, which may be keys.
+fn without_query(error: &reqwest::Error) -> String {
+    let text = error.to_string();
+    let Some(url) = error.url() else { return text };
+    let mut bare = url.clone();
+    bare.set_query(None);
+    // Fails only for addresses that cannot have a password.
+    let _ = bare.set_password(None);
+    text.replace(url.as_str(), bare.as_str())
 }
 
 #[cfg(test)]
@@ -171,6 +215,27 @@ mod tests {
             ("404".into(), "no model".into())
         );
         assert_eq!(kind(400, r#"{"error":"plain"}"#), ("400".into(), "plain".into()));
+    }
+
+    #[tokio::test]
+    async fn keys_in_addresses_are_not_told() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        // The client has no cryptography of its own; fails only where one is chosen already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let address = format!("http://user:hunter22@127.0.0.1:{port}/v1/models?key=abcdefgh");
+        let error = reqwest::Client::new().get(address).send().await.unwrap_err();
+        let message = CallError::client(&OpenAIError::Reqwest(error)).message;
+        assert!(message.contains(&format!("127.0.0.1:{port}/v1/models")), "{message}");
+        assert!(!message.contains("abcdefgh") && !message.contains("hunter22"), "{message}");
+    }
+
+    #[test]
+    fn only_short_words_are_kinds() {
+        let body = format!(r#"{{"error":{{"message":"no","code":"{}"}}}}"#, "x".repeat(65));
+        assert_eq!(kind(400, &body).0, "400");
+        assert_eq!(kind(400, r#"{"error":{"message":"no","code":"two words"}}"#).0, "400");
     }
 
     #[test]

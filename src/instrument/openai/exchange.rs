@@ -73,6 +73,13 @@ pub(super) fn response(
         _ => {}
     }
     let body = Json::parse(body).map_err(|error| CallError::invalid_response(&error))?;
+    let announces = !matches!(api, Api::Responses | Api::FetchResponse);
+    if announces && body.get("error").is_some_and(|error| !error.is_null()) {
+        return CallError::announced(body).map_or(Ok(()), Err);
+    }
+    if matches!(api, Api::Chat | Api::Completions) && body.get("choices").is_none() {
+        return Err(CallError::without("choices"));
+    }
     let failed = match api {
         Api::Chat => {
             chat::response(body, facts);
@@ -167,6 +174,15 @@ impl StreamReader {
                 stream.event(event, facts);
                 Progress::default()
             }
+        }
+    }
+
+    /// Whether the answer has come to its end.
+    pub(super) fn is_complete(&self) -> bool {
+        match self {
+            Self::Chat(stream) => stream.is_complete(),
+            Self::Responses(stream) => stream.is_complete(),
+            Self::Media(stream) => stream.is_complete(),
         }
     }
 

@@ -12,6 +12,9 @@ use crate::instrument::event::structured;
 use crate::instrument::instrumentation::Instrumentation;
 use crate::semconv::gen_ai;
 
+/// Longer messages of errors are pages of proxies.
+const MAX_ERROR_BYTES: usize = 2000;
+
 /// Which signals content goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wants {
@@ -32,6 +35,7 @@ pub(crate) struct Facts {
     on_span: usize,
     /// The conversation is known from the scope or the request.
     has_conversation: bool,
+    pub(crate) asked_for_stream: bool,
     /// How many dimensions the request asked for, if it did.
     pub(crate) dimensions: Option<i64>,
     /// Content, as JSON text.
@@ -60,6 +64,7 @@ impl Facts {
             attributes: Vec::with_capacity(24),
             on_span: 0,
             has_conversation: false,
+            asked_for_stream: false,
             dimensions: None,
             span_content: Vec::new(),
             event_content: Vec::new(),
@@ -94,6 +99,19 @@ impl Facts {
         new
     }
 
+    /// A text that the scope around the call may have said already.
+    pub(crate) fn unless_scoped(&mut self, key: &'static str, value: Option<Cow<'_, str>>) {
+        if !self.attributes.iter().any(|known| known.key.as_str() == key) {
+            self.string(key, value);
+        }
+    }
+
+    /// Nothing will be seen of the span: what only it would hold need not be made.
+    pub(crate) fn forget_span_content(&mut self) {
+        self.wants.spans = false;
+        self.span_content = Vec::new();
+    }
+
     /// An attribute of the scope around the call.
     pub(crate) fn scoped(&mut self, attribute: KeyValue) {
         self.has_conversation |= attribute.key.as_str() == gen_ai::CONVERSATION_ID;
@@ -115,6 +133,7 @@ impl Facts {
 
     /// The caller asked for a stream.
     pub(crate) fn streams(&mut self) {
+        self.asked_for_stream = true;
         self.attributes.push(KeyValue::new(gen_ai::REQUEST_STREAM, true));
     }
 
@@ -181,6 +200,24 @@ impl Facts {
         self.messages(gen_ai::OUTPUT_MESSAGES, ContentKind::OutputMessage, messages);
     }
 
+    /// A message of the model as it is recorded, for those that do not come at once.
+    pub(crate) fn recorded_output(&self, message: Message<'_>) -> Option<Json<'static>> {
+        self.wants_content().then(|| {
+            self.recorder()
+                .messages(ContentKind::OutputMessage, vec![message])
+                .into_array()
+                .pop()
+                .map(Json::into_owned)
+        })?
+    }
+
+    /// Messages that were recorded one by one.
+    pub(crate) fn recorded_messages(&mut self, key: &'static str, messages: Vec<Json<'_>>) {
+        if !messages.is_empty() {
+            self.content(key, &Json::Array(messages));
+        }
+    }
+
     fn messages(&mut self, key: &'static str, kind: ContentKind, messages: Vec<Message<'_>>) {
         if self.wants_content() && !messages.is_empty() {
             let recorded = self.recorder().messages(kind, messages);
@@ -230,9 +267,20 @@ impl Facts {
         }
     }
 
-    /// The text of an error, without secrets.
+    /// The text of an error, without secrets; of pages and the like, the beginning.
     pub(crate) fn error_text(&self, text: &str) -> String {
-        self.recorder().text(ContentKind::Error, text.into()).into_owned()
+        let mut text = self.recorder().text(ContentKind::Error, text.into()).into_owned();
+        // Cut last: half a secret would not be recognised.
+        text.truncate(text.floor_char_boundary(MAX_ERROR_BYTES));
+        text
+    }
+
+    /// The kind of an error, unless it is a secret that the server gave back.
+    pub(crate) fn error_kind(&self, kind: &str) -> StringValue {
+        match self.secrets.iter().any(|secret| kind.contains(secret.as_str()) && !secret.is_empty()) {
+            true => "_OTHER".into(),
+            false => shared(kind),
+        }
     }
 
     fn recorder(&self) -> Recorder<'_> {

@@ -87,7 +87,7 @@ where
             // Whatever happens from here on, also that the caller loses interest, ends the call.
             let mut unanswered = Unanswered(Some(Arc::clone(&call)));
             let outcome = future.await.map_err(Into::into);
-            if !call.was_attempted() {
+            if !call.was_asked_for() {
                 // The outcome came from a service in between: what was asked is still to be seen.
                 if let Ok(mut request) = factory.build().await {
                     call.attempt(&mut request);
@@ -116,6 +116,8 @@ fn observed(factory: HttpRequestFactory, call: &Arc<Call>) -> HttpRequestFactory
     HttpRequestFactory::new(move || {
         let (factory, call) = (factory.clone(), Arc::clone(&call));
         async move {
+            // A form whose file cannot be read is never a request, and is not built once more to see it.
+            call.asked_for();
             let mut request = factory.build().await?;
             if call.attempt(&mut request)
                 && let Some(inner) = request.body_mut().take()

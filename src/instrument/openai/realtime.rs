@@ -1,18 +1,21 @@
 //! Realtime sessions: one span for the session, a child for each response.
 
+use std::fmt;
 use std::time::{Instant, SystemTime};
 
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, StringValue, global};
+use serde::Deserialize;
 
 use super::error::CallError;
 use super::facts::{Facts, Wants, shared};
 use super::report;
+use super::request;
 use super::responses;
 use super::route::Api;
 use super::server::Server;
 use super::traced::{End, Traced};
-use crate::genai::{Json, Message};
+use crate::genai::{CaptureMode, ContentKind, Json, Text};
 use crate::instrument::instrumentation::{Instrumentation, guarded};
 use crate::instrument::{agent, scope};
 use crate::semconv::{gen_ai, mlflow, otel};
@@ -44,8 +47,10 @@ pub struct RealtimeSession {
     model: Option<StringValue>,
     /// The session's instructions and tools, which hold for each response.
     session: Json<'static>,
-    /// What was said since the last response.
-    pending: Vec<Message<'static>>,
+    /// What was said since the last response, as it is recorded.
+    pending: Vec<Json<'static>>,
+    /// Never recorded, whatever carries them.
+    secrets: Vec<String>,
     response: Option<Response>,
     ended: bool,
 }
@@ -55,6 +60,20 @@ struct Response {
     started: Instant,
     has_output: bool,
     traced: Box<Traced>,
+}
+
+impl fmt::Debug for RealtimeSession {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let server = self.server();
+        formatter.debug_struct("RealtimeSession").field("server", &server.address).finish_non_exhaustive()
+    }
+}
+
+/// What every event has.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
 }
 
 impl RealtimeSession {
@@ -70,6 +89,7 @@ impl RealtimeSession {
             model,
             session: Json::Null,
             pending: Vec::new(),
+            secrets: request::address_secrets(url),
             response: None,
             ended: instrumentation.settings().disabled,
         };
@@ -77,6 +97,14 @@ impl RealtimeSession {
             guarded(|| session.context = session.opened(&parent));
         }
         session
+    }
+
+    /// Keeps a text out of all that is recorded: the key that the connection was made with, which
+    /// only the caller knows. Keys in the address are kept out anyway.
+    #[must_use]
+    pub fn without_secret(mut self, secret: impl Into<String>) -> Self {
+        self.secrets.push(secret.into());
+        self
     }
 
     /// The context of the session, for spans that belong into it, such as those of tools.
@@ -122,9 +150,12 @@ impl RealtimeSession {
             return;
         }
         guarded(|| {
-            let Ok(mut event) = Json::parse(event.as_bytes()) else { return };
-            let kind = event.take_str("type").unwrap_or_default().into_owned();
-            act(self, &kind, &mut event);
+            let Ok(Head { kind }) = serde_json::from_str::<Head<'_>>(event) else { return };
+            // Sound comes in many and big events, of which only the kind matters.
+            let sound = kind.0 == "input_audio_buffer.append" || kind.0.ends_with(".delta");
+            let event = if sound { Ok(Json::Null) } else { Json::parse(event.as_bytes()) };
+            let Ok(mut event) = event else { return };
+            act(self, &kind.0, &mut event);
         });
     }
 
@@ -171,11 +202,15 @@ impl RealtimeSession {
     }
 
     fn said(&mut self, item: Option<Json<'_>>) {
-        let Some(item) = item else { return };
+        let policy = &self.instrumentation.settings().capture;
+        let Some(item) = item.filter(|_| policy.mode() != CaptureMode::NoContent) else { return };
+        let message = vec![responses::input_item(item)];
+        let recorded = policy.recorder(&self.secrets).messages(ContentKind::InputMessage, message);
+        let Some(recorded) = recorded.into_owned().into_array().pop() else { return };
         if self.pending.len() == MAX_PENDING {
             self.pending.remove(0);
         }
-        self.pending.push(responses::input_item(item.into_owned()));
+        self.pending.push(recorded);
     }
 
     fn begun(&mut self, mut response: Json<'_>) {
@@ -185,7 +220,7 @@ impl RealtimeSession {
         let mode = self.instrumentation.settings().capture.mode();
         let wants =
             Wants { spans: mode.on_spans(), events: mode.on_events() && self.instrumentation.has_events() };
-        let mut facts = Facts::new(self.instrumentation.clone(), wants, Vec::new());
+        let mut facts = Facts::new(self.instrumentation.clone(), wants, self.secrets.clone());
         facts.request_model.clone_from(&self.model);
         let (server, provider) = (self.server(), self.provider());
         facts.attributes = Traced::identity(Api::Realtime, &provider, self.model.as_ref(), &server);
@@ -194,7 +229,7 @@ impl RealtimeSession {
         }
         facts.conversation(response.take_str("conversation_id"));
         facts.attributes.push(KeyValue::new(gen_ai::REQUEST_STREAM, true));
-        facts.input_messages(std::mem::take(&mut self.pending));
+        facts.recorded_messages(gen_ai::INPUT_MESSAGES, std::mem::take(&mut self.pending));
         responses::instructions_and_tools(&mut self.session.clone(), &mut facts);
         let tracer = self.instrumentation.tracer();
         let builder = tracer
@@ -236,16 +271,20 @@ impl RealtimeSession {
 
     fn failed(&mut self, event: &mut Json<'_>) {
         let mut error = event.take("error").unwrap_or_default();
-        let failure = responses::failure(&mut error);
+        let failure = CallError::from(responses::failure(&mut error));
+        let policy = &self.instrumentation.settings().capture;
+        let message =
+            policy.recorder(&self.secrets).text(ContentKind::Error, failure.message.into()).into_owned();
         let span = self.context.span();
+        span.set_attribute(KeyValue::new(otel::ERROR_TYPE, failure.kind.clone()));
         span.add_event(
             otel::EXCEPTION,
             vec![
-                KeyValue::new(otel::EXCEPTION_TYPE, failure.code.unwrap_or_else(|| "error".to_owned())),
-                KeyValue::new(otel::EXCEPTION_MESSAGE, failure.message.clone()),
+                KeyValue::new(otel::EXCEPTION_TYPE, failure.kind),
+                KeyValue::new(otel::EXCEPTION_MESSAGE, message.clone()),
             ],
         );
-        span.set_status(Status::error(failure.message));
+        span.set_status(Status::error(message));
     }
 
     fn abandon(&mut self) {

@@ -33,7 +33,8 @@ pub(super) fn report(
         traced.facts.int(otel::HTTP_REQUEST_RESEND_COUNT, Some(traced.resends));
     }
     traced.facts.string(otel_mlflow::STREAM_END, streamed.map(Into::into));
-    let kind = error.as_ref().map(|error| KeyValue::new(otel::ERROR_TYPE, error.kind.clone()));
+    let kind =
+        error.as_ref().map(|error| KeyValue::new(otel::ERROR_TYPE, traced.facts.error_kind(&error.kind)));
     traced.facts.attributes.extend(kind.clone());
     answer(&mut traced);
     let message = error.as_ref().map(|error| traced.facts.error_text(&error.message));
@@ -64,11 +65,11 @@ fn settle(traced: &mut Traced, end: End) -> (Option<CallError>, Option<&'static 
         };
     };
     let complete = stream.is_complete();
-    let ended = complete || matches!(end, End::Complete);
-    let failure = stream.finish(ended, &mut traced.facts);
+    let failure = stream.finish(complete, &mut traced.facts);
     match (end, failure) {
         (End::Failed(error), _) | (_, Some(error)) => (Some(error), Some("failed")),
         (End::Dropped, None) if !complete => (None, Some("dropped")),
+        (End::Complete, None) if !complete => (Some(CallError::unfinished()), Some("failed")),
         _ => (None, Some("completed")),
     }
 }

@@ -3,6 +3,7 @@
 use opentelemetry::propagation::Injector;
 use opentelemetry::trace::{Span, TraceContextExt};
 use opentelemetry::{Context, global};
+use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::multipart;
@@ -23,7 +24,16 @@ pub(super) fn secrets(request: &reqwest::Request) -> Vec<String> {
         .iter()
         .flat_map(|name| headers.get_all(*name))
         .filter_map(|value| Some(value.to_str().ok()?.to_owned()));
-    bearer.chain(keys).collect()
+    bearer.chain(keys).chain(address_secrets(request.url())).collect()
+}
+
+/// Keys that the address itself holds.
+pub(super) fn address_secrets(url: &Url) -> Vec<String> {
+    let query = url.query_pairs().filter(|(name, _)| {
+        let name = name.to_ascii_lowercase();
+        ["key", "token", "secret", "sig", "password"].iter().any(|part| name.contains(part))
+    });
+    query.map(|(_, value)| value.into_owned()).chain(url.password().map(ToOwned::to_owned)).collect()
 }
 
 /// Reads the form that the request is, if it is one.
@@ -56,9 +66,10 @@ pub(super) fn ask_for_usage(api: Api, request: &mut reqwest::Request) -> bool {
         return false;
     }
     let Some(bytes) = request.body().and_then(reqwest::Body::as_bytes) else { return false };
-    let Ok(body) = Json::parse(bytes) else { return false };
+    let Ok(body) = Json::parse_without(&["messages", "tools"], bytes) else { return false };
     let streams = body.get("stream").and_then(Json::as_bool) == Some(true);
-    let options = body.get("stream_options").is_some_and(|options| !options.is_null());
+    // Also `null` is something that the caller said.
+    let options = body.get("stream_options").is_some();
     let Some(end) = bytes.iter().rposition(|byte| *byte == b'}').filter(|_| streams && !options) else {
         return false;
     };

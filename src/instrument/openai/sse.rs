@@ -123,10 +123,11 @@ impl Blocks {
                 complete = true;
                 hidden = hide(event);
             });
-            if complete && !hidden {
-                passed.extend_from_slice(&self.held);
-            }
-            if complete {
+            // Comments are passed at their end as well, and what has no end is not held for ever.
+            if complete || ends_block(&self.held) || self.held.len() > MAX_EVENT {
+                if !hidden {
+                    passed.extend_from_slice(&self.held);
+                }
                 self.held.clear();
                 self.last_was_passed = !hidden;
             }
@@ -142,6 +143,13 @@ impl Blocks {
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
+}
+
+/// Whether the last line is empty.
+fn ends_block(held: &[u8]) -> bool {
+    let Some(held) = held.strip_suffix(b"\n") else { return false };
+    let held = held.strip_suffix(b"\r").unwrap_or(held);
+    held.is_empty() || held.ends_with(b"\n")
 }
 
 #[cfg(test)]
@@ -186,6 +194,16 @@ mod tests {
             passed.extend_from_slice(&blocks.finish());
             assert_eq!(String::from_utf8(passed).unwrap(), "data: one\r\n\r\ndata: two\n\n: end", "{size}");
         }
+    }
+
+    #[test]
+    fn what_is_no_event_is_not_held_back() {
+        let (mut sse, mut blocks) = (Sse::default(), Blocks::default());
+        assert_eq!(blocks.push(b": keep-alive\n\n", &mut sse, |_| true), ": keep-alive\n\n");
+        assert!(blocks.push(b"data: ", &mut sse, |_| true).is_empty());
+        let passed: usize =
+            (0..40).map(|_| blocks.push(&[b'x'; 1024 * 1024], &mut sse, |_| true).len()).sum();
+        assert!(passed > MAX_EVENT && blocks.held.len() <= MAX_EVENT);
     }
 
     #[test]

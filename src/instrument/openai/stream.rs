@@ -67,7 +67,13 @@ impl Stream {
         self.chunks
     }
 
+    /// Whether the answer has come to its end, even if more could follow.
     pub(super) fn is_complete(&self) -> bool {
+        self.complete || self.reader.is_complete()
+    }
+
+    /// Whether the event that ends the stream has come.
+    pub(super) fn is_over(&self) -> bool {
         self.complete
     }
 

@@ -99,7 +99,7 @@ impl Traced {
             let known = || dimensions(self.api, &self.provider, &self.server, &self.facts);
             stream.time(|| instrumentation.named(known()), instrumentation.instruments());
         }
-        let seen = Seen { hide: only_usage && self.hides_usage, complete: stream.is_complete() };
+        let seen = Seen { hide: only_usage && self.hides_usage, complete: stream.is_over() };
         if instrumentation.settings().chunk_events && data != b"[DONE]" {
             let index = stream.chunks() - 1;
             self.chunk_event(index, data);
@@ -123,8 +123,12 @@ impl Traced {
     /// What the form said that was sent, once it is known.
     pub(super) fn read_form(&mut self) {
         let Some(form) = self.form.take() else { return };
+        // The deployment is on the span already, and is what Azure goes by.
+        let deployment = self.facts.request_model.clone();
         exchange::form(self.api, &form.finish(), &mut self.facts);
-        if let Some(model) = &self.facts.request_model {
+        if deployment.is_some() {
+            self.facts.request_model = deployment;
+        } else if let Some(model) = &self.facts.request_model {
             self.span.update_name(Self::name(self.api, Some(model)));
             self.facts.attributes.push(KeyValue::new(gen_ai::REQUEST_MODEL, model.clone()));
         }

@@ -13,6 +13,7 @@ use super::kind::Kind;
 use super::names::{CANCELLED, OTHER_ERROR, PANIC};
 use crate::genai::{ContentKind, Json, Message};
 use crate::instrument::agent::{self, Agent, Shared};
+use crate::instrument::secrets;
 use crate::instrument::{Instrumentation, instrumentation};
 use crate::semconv::otel::{ERROR_TYPE, EXCEPTION, EXCEPTION_MESSAGE, EXCEPTION_TYPE};
 use crate::semconv::{gen_ai, mlflow};
@@ -108,7 +109,8 @@ impl Recording {
             (_, Side::Inputs) => (ContentKind::Inputs, mlflow::SPAN_INPUTS),
             (_, Side::Outputs) => (ContentKind::Outputs, mlflow::SPAN_OUTPUTS),
         };
-        let recorded = self.instrumentation.settings().capture.recorder(&[]).value(kind, value);
+        let secrets = secrets::known();
+        let recorded = self.instrumentation.settings().capture.recorder(&secrets).value(kind, value);
         let wrapped = match (self.kind, side, &recorded) {
             // The registry's schemas of both are objects.
             (Kind::Tool, Side::Inputs, other) if other.members().is_none() => {
@@ -139,7 +141,8 @@ impl Recording {
             Side::Inputs => (ContentKind::InputMessage, gen_ai::INPUT_MESSAGES),
             Side::Outputs => (ContentKind::OutputMessage, gen_ai::OUTPUT_MESSAGES),
         };
-        let recorded = self.instrumentation.settings().capture.recorder(&[]).messages(kind, messages);
+        let secrets = secrets::known();
+        let recorded = self.instrumentation.settings().capture.recorder(&secrets).messages(kind, messages);
         self.set(KeyValue::new(key, recorded.to_string()));
     }
 
@@ -178,7 +181,10 @@ impl Recording {
         let mut attributes = vec![KeyValue::new(EXCEPTION_TYPE, exception)];
         let said = message.map(|message| {
             let policy = &self.instrumentation.settings().capture;
-            policy.recorder(&[]).text(ContentKind::Error, message.to_string().into()).into_owned()
+            policy
+                .recorder(&secrets::known())
+                .text(ContentKind::Error, message.to_string().into())
+                .into_owned()
         });
         if let Some(said) = &said {
             attributes.push(KeyValue::new(EXCEPTION_MESSAGE, said.clone()));

@@ -21,6 +21,8 @@ pub(super) struct Brief<'a> {
     pub(super) usage: Option<Json<'a>>,
     #[serde(borrow)]
     choices: (Choice<'a>,),
+    #[serde(default)]
+    error: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -42,7 +44,8 @@ impl<'a> Brief<'a> {
     pub(super) fn usual(body: &'a [u8]) -> Option<Self> {
         let brief: Self = serde_json::from_str(utf8(body).ok()?).ok()?;
         let message = &brief.choices.0.message;
-        (message.tool_calls.is_none() && message.function_call.is_none()).then_some(brief)
+        let plain = message.tool_calls.is_none() && message.function_call.is_none() && brief.error.is_none();
+        plain.then_some(brief)
     }
 
     pub(super) fn finish_reason(&self) -> Option<&str> {

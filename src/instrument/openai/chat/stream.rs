@@ -111,6 +111,11 @@ impl ChatStream {
         }
     }
 
+    /// Whether every choice has said why it ended.
+    pub(in crate::instrument::openai) fn is_complete(&self) -> bool {
+        !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finish_reason.is_some())
+    }
+
     /// The whole answer, if the stream has `ended`; else what there is of it.
     pub(in crate::instrument::openai) fn finish(mut self, ended: bool, facts: &mut Facts) {
         self.choices.sort_by_key(|choice| choice.index);

@@ -74,8 +74,8 @@ fn conversation(body: &mut Json<'_>, facts: &mut Facts) {
 
 /// A template that the provider keeps, with its variables.
 fn template(mut prompt: Json<'_>, facts: &mut Facts) {
-    facts.string(gen_ai::PROMPT_NAME, prompt.take_str("id"));
-    facts.string(gen_ai::PROMPT_VERSION, prompt.take_str("version"));
+    facts.unless_scoped(gen_ai::PROMPT_NAME, prompt.take_str("id"));
+    facts.unless_scoped(gen_ai::PROMPT_VERSION, prompt.take_str("version"));
     let variables = prompt.take("variables").unwrap_or_default();
     for (name, value) in variables.members().unwrap_or_default() {
         let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);

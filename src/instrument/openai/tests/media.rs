@@ -78,3 +78,23 @@ fn moderations_have_results() {
         "results": [{"flagged": true, "categories": {"violence": true}, "category_scores": {"violence": 0.9}}]});
     insta::assert_json_snapshot!(response(Api::Moderation, &answer));
 }
+
+#[test]
+fn pictures_that_come_one_after_the_other_are_all_kept() {
+    let picture =
+        |data: &str| json!({"type": "image_generation.completed", "b64_json": data, "output_format": "png"});
+    let (read, error) = stream(Api::ImageGeneration, &[picture("AAAA"), picture("BBBB")]);
+    assert!(error.is_none());
+    assert_eq!(read["gen_ai.output.messages"].as_array().unwrap().len(), 2, "{read}");
+}
+
+/// Each piece of a stream may be padded by itself; the sound is that of all of them.
+#[test]
+fn sound_in_padded_pieces_is_one_sound() {
+    let delta = |data: &str| json!({"type": "speech.audio.delta", "audio": data});
+    let done = json!({"type": "speech.audio.done"});
+    let (pieces, _) = stream(Api::Speech, &[delta("aGVsbG8="), delta("IHdvcmxkIQ=="), done.clone()]);
+    let (whole, _) = stream(Api::Speech, &[delta("aGVsbG8gd29ybGQh"), done]);
+    assert_eq!(pieces, whole);
+    assert_eq!(pieces["gen_ai.output.messages"][0]["parts"][0]["size"], 12, "{pieces}");
+}
