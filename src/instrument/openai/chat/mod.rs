@@ -1,9 +1,8 @@
 //! Chat completions (`POST /chat/completions`).
 
-mod brief;
-mod chunk;
 mod message;
 mod stream;
+mod usual;
 
 use std::borrow::Cow;
 
@@ -11,7 +10,7 @@ pub(super) use message::{data_part, input_message, media_type, tool_call, tool_c
 use opentelemetry::StringValue;
 pub(super) use stream::ChatStream;
 
-use self::brief::Brief;
+use self::usual::Usual;
 use super::facts::{Facts, shared};
 use crate::genai::{Json, Message, Part, cow};
 use crate::semconv::gen_ai::{self, output_type};
@@ -103,11 +102,10 @@ pub(super) fn brief_response(body: &[u8], facts: &mut Facts) -> bool {
     if facts.wants_content() {
         return false;
     }
-    let Some(answer) = Brief::usual(body) else { return false };
-    facts.strings(
-        gen_ai::RESPONSE_FINISH_REASONS,
-        answer.finish_reason().map(reason_value).into_iter().collect(),
-    );
+    let Some(answer) = Usual::answer(body) else { return false };
+    let (choice,) = answer.choices;
+    let reason = choice.finish_reason.map(|reason| reason_value(&reason.0));
+    facts.strings(gen_ai::RESPONSE_FINISH_REASONS, reason.into_iter().collect());
     facts.string(gen_ai::RESPONSE_ID, cow(answer.id).filter(|id| !id.is_empty()));
     facts.responding_model(cow(answer.model));
     facts.served(cow(answer.service_tier));

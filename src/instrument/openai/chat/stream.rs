@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::super::bounded::Bounded;
 use super::super::facts::Facts;
-use super::chunk::Chunk;
 use super::message::{media_type, tool_call, tool_calls};
+use super::usual::Usual;
 use super::{reason_value, schema_reason, unsaid_reason};
 use crate::genai::{Blob, Json, Message, Modality, Part, cow};
 use crate::semconv::gen_ai;
@@ -47,11 +47,11 @@ impl ChatStream {
 
     /// Takes one chunk in, if it is of the usual form: a piece of text for one choice.
     pub(in crate::instrument::openai) fn usual_chunk(&mut self, data: &[u8], facts: &mut Facts) -> bool {
-        let Some(mut chunk) = Chunk::usual(data) else { return false };
-        self.envelope(cow(chunk.id.take()), cow(chunk.model.take()), facts);
-        facts.served(cow(chunk.service_tier.take()));
-        facts.fingerprint(cow(chunk.system_fingerprint.take()));
-        let piece = chunk.into_piece();
+        let Some(chunk) = Usual::chunk(data) else { return false };
+        self.envelope(cow(chunk.id), cow(chunk.model), facts);
+        facts.served(cow(chunk.service_tier));
+        facts.fingerprint(cow(chunk.system_fingerprint));
+        let (piece,) = chunk.choices;
         let Some(choice) = choice(&mut self.choices, piece.index) else { return true };
         choice.finished(cow(piece.finish_reason));
         self.text.push(&mut choice.content, cow(piece.text));
