@@ -19,7 +19,7 @@ use super::stream::Stream;
 use super::traced::{End, Seen, Traced};
 use crate::instrument::instrumentation::{Instrumentation, guarded};
 use crate::instrument::{agent, scope, secrets};
-use crate::semconv::{gen_ai, otel_mlflow};
+use crate::semconv::{gen_ai, openai, otel_mlflow};
 
 /// A call while it lasts. Shared by the request, which may be built several times, and the answer.
 pub(super) struct Call {
@@ -187,6 +187,7 @@ impl Call {
         }
         let identity = Traced::identity(found.api, &provider, facts.request_model.as_ref(), &server);
         facts.attributes.splice(0..0, identity);
+        facts.string(openai::API_TYPE, found.api.api_type().map(Into::into));
         let span = self.span(Traced::name(found.api, facts.request_model.as_ref()), &mut facts);
         if !span.is_recording() {
             facts.forget_span_content();

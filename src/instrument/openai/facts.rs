@@ -36,6 +36,7 @@ pub(crate) struct Facts {
     /// The conversation is known from the scope or the request.
     has_conversation: bool,
     pub(crate) asked_for_stream: bool,
+    is_compacted: bool,
     /// How many dimensions the request asked for, if it did.
     pub(crate) dimensions: Option<i64>,
     /// Content, as JSON text.
@@ -65,6 +66,7 @@ impl Facts {
             on_span: 0,
             has_conversation: false,
             asked_for_stream: false,
+            is_compacted: false,
             dimensions: None,
             span_content: Vec::new(),
             event_content: Vec::new(),
@@ -187,6 +189,13 @@ impl Facts {
     pub(crate) fn used(&mut self, usage: Option<&Json<'_>>) {
         if let Some(usage) = usage.and_then(Usage::read) {
             self.usage = usage;
+        }
+    }
+
+    /// The conversation is a shorter view of a longer one, if it is known to be.
+    pub(crate) fn compacted(&mut self, known: bool) {
+        if known && !std::mem::replace(&mut self.is_compacted, known) {
+            self.attributes.push(KeyValue::new(gen_ai::CONVERSATION_COMPACTED, true));
         }
     }
 

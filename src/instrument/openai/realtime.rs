@@ -18,7 +18,7 @@ use super::traced::{End, Traced};
 use crate::genai::{CaptureMode, ContentKind, Json, Text};
 use crate::instrument::instrumentation::{Instrumentation, guarded};
 use crate::instrument::{agent, scope};
-use crate::semconv::{gen_ai, mlflow, otel};
+use crate::semconv::{gen_ai, mlflow, openai, otel};
 
 /// What was said before a response and is not its input yet; a session without responses must not
 /// grow without end.
@@ -224,6 +224,7 @@ impl RealtimeSession {
         facts.request_model.clone_from(&self.model);
         let (server, provider) = (self.server(), self.provider());
         facts.attributes = Traced::identity(Api::Realtime, &provider, self.model.as_ref(), &server);
+        facts.string(openai::API_TYPE, Api::Realtime.api_type().map(Into::into));
         if let Some(scope) = scope::of(&self.context) {
             scope.attributes().iter().for_each(|attribute| facts.scoped(attribute.clone()));
         }

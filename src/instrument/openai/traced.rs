@@ -12,7 +12,7 @@ use super::server::Server;
 use super::stream::Stream;
 use crate::genai::{ContentKind, Json};
 use crate::instrument::instrumentation::Instrumentation;
-use crate::semconv::{gen_ai, mlflow, openai};
+use crate::semconv::{gen_ai, mlflow};
 
 /// A call that is traced.
 pub(super) struct Traced {
@@ -69,7 +69,7 @@ impl Traced {
         }
     }
 
-    /// What a sampler decides by.
+    /// What a sampler decides by, and metrics are told apart by.
     pub(super) fn identity(
         api: Api,
         provider: &StringValue,
@@ -82,7 +82,6 @@ impl Traced {
         attributes.push(KeyValue::new(gen_ai::PROVIDER_NAME, provider.clone()));
         attributes.extend(model.map(|model| KeyValue::new(gen_ai::REQUEST_MODEL, model.clone())));
         attributes.extend(server.attributes());
-        attributes.extend(api.api_type().map(|kind| KeyValue::new(openai::API_TYPE, kind)));
         attributes
     }
 
@@ -137,7 +136,6 @@ impl Traced {
 
 fn dimensions(api: Api, provider: &StringValue, server: &Server, facts: &Facts) -> Vec<KeyValue> {
     let mut attributes = Traced::identity(api, provider, facts.request_model.as_ref(), server);
-    attributes.retain(|attribute| attribute.key.as_str() != openai::API_TYPE);
     let model = facts.response_model.clone();
     attributes.extend(model.map(|model| KeyValue::new(gen_ai::RESPONSE_MODEL, model)));
     attributes

@@ -38,6 +38,7 @@ pub(in crate::instrument::openai) fn item_parts(mut item: Json<'_>) -> Vec<Part<
         "custom_tool_call" => {
             vec![tool_call(item.take_str("call_id"), item.take_str("name"), item.take("input"))]
         }
+        "compaction" => vec![Part::Other(compaction(item))],
         "image_generation_call" => image(item),
         kind if kind.ends_with("_output") => {
             let response = item.take("output").map(texts_of).unwrap_or_default();
@@ -102,6 +103,19 @@ fn image(mut item: Json<'_>) -> Vec<Part<'_>> {
     let mime_type = media_type("image", format.as_deref().or(Some("png"))).map(Cow::Owned);
     let image = item.take_str("result").map(|content| Blob { modality: Modality::Image, mime_type, content });
     image.map(Part::Blob).into_iter().collect()
+}
+
+/// A conversation in short. What only the provider can read is left out.
+fn compaction(mut item: Json<'_>) -> Json<'_> {
+    let mut members = vec![(Cow::Borrowed("type"), Json::from("compaction"))];
+    members.extend(item.take("id").map(|id| (Cow::Borrowed("id"), id)));
+    members.extend(item.take("summary").map(|summary| (Cow::Borrowed("content"), texts_of(summary))));
+    Json::Object(members)
+}
+
+/// Whether an item stands for a longer conversation.
+pub(super) fn is_compacted(items: &[Json<'_>]) -> bool {
+    items.iter().any(|item| item.get("type").and_then(Json::as_str) == Some("compaction"))
 }
 
 /// A tool that the provider ran itself, such as a search of the web.

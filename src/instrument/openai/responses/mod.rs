@@ -30,6 +30,7 @@ pub(super) fn request(mut body: Json<'_>, facts: &mut Facts) {
     }
     if facts.wants_content() {
         let input = body.take("input").unwrap_or_default();
+        facts.compacted(items::is_compacted(input.as_array()));
         facts.input_messages(items::input(input));
         instructions_and_tools(&mut body, facts);
     }
@@ -115,7 +116,9 @@ fn whole(mut body: Json<'_>, status: Option<&str>, facts: &mut Facts) -> Option<
     facts.served(body.take_str("service_tier"));
     facts.used(body.get("usage"));
     conversation(&mut body, facts);
-    let parts = items::output(body.take_array("output"));
+    let output = body.take_array("output");
+    facts.compacted(items::is_compacted(&output));
+    let parts = items::output(output);
     facts.tool_calls.extend(tool_calls(&parts));
     let called = parts.iter().any(|part| matches!(part, Part::ToolCall { .. }));
     let details = body.get("incomplete_details").and_then(|details| details.get("reason")?.as_str());

@@ -102,3 +102,14 @@ fn failures_inside_an_answer_are_errors() {
     );
     assert_eq!(cut["gen_ai.response.finish_reasons"], r#"["length"]"#);
 }
+
+#[test]
+fn compacted_conversations_say_so_once() {
+    let asked =
+        json!({"model": "gpt-5", "input": [{"type": "compaction", "id": "cmp_1", "encrypted_content": "x"}]});
+    let read = request(Api::Responses, &asked);
+    assert_eq!(read["gen_ai.conversation.compacted"], "true");
+    assert_eq!(read["gen_ai.input.messages"][0]["parts"][0], json!({"type": "compaction", "id": "cmp_1"}));
+    let plain = response(Api::Responses, &json!({"status": "completed", "output": []}));
+    assert!(plain.get("gen_ai.conversation.compacted").is_none());
+}
