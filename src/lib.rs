@@ -1,16 +1,40 @@
 //! OpenTelemetry-native GenAI tracing for [MLflow](https://mlflow.org).
 //!
-//! Most users want the collector: `cargo gateway` runs the binary `otel-mlflow`, which takes OTLP
-//! in and writes MLflow traces. The README says how to plug it in.
+//! **A service that calls OpenAI** needs two lines (features `autolog`, and `sqlite` or `postgres` to write
+//! straight into MLflow's database):
 //!
-//! A service that calls OpenAI wants `autolog`: one call sets providers and exporters up. `exporter` is
-//! the part of it that writes to MLflow inside the process, without a collector.
+#![cfg_attr(feature = "autolog", doc = "```no_run")]
+#![cfg_attr(not(feature = "autolog"), doc = "```ignore")]
+//! use opentelemetry_mlflow::autolog::autolog;
+//! use opentelemetry_mlflow::instrument::openai::InstrumentClient;
 //!
-//! As a library, the default features give the names of the GenAI and MLflow conventions
-//! ([`semconv`]) and nothing else. The feature `gateway` gives the parts of the collector, which
-//! stand on their own: `otlp` decodes requests, `mapping` turns them into MLflow's rows without
-//! any I/O, `store` writes those to a server or, with the features `sqlite` and `postgres`, into a
-//! database.
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let _guard = autolog()?;
+//!     let client = async_openai::Client::new().instrumented();
+//!     // … the application …
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Prompts and answers are then recorded on spans; `autolog` says how to record none of them.
+//!
+//! **The collector** `otel-mlflow` takes OTLP in and writes MLflow traces: `cargo gateway` runs it. The README
+//! says how to plug it in.
+//!
+//! # Features
+//!
+//! | feature | what it gives |
+//! |---|---|
+//! | `instrument` (default) | `instrument`: scopes, and spans by hand; `genai`: messages, and what of them is recorded. The OpenTelemetry API alone |
+//! | `async-openai` | `instrument::openai`: the layer for clients of that name, and realtime sessions |
+//! | `macros` | `#[tool]`, `#[agent]`, `#[workflow]`, `#[traced]` |
+//! | `exporter` | `exporter`: an SDK span exporter that writes to MLflow inside the process |
+//! | `autolog` | `autolog`: providers, exporters and a guard, from the environment or a declarative file; with `exporter` and `async-openai` |
+//! | `sqlite`, `postgres` | for `exporter`, `autolog` and `gateway`: writing straight into MLflow's database |
+//! | `gateway` | the collector and its parts, which stand on their own: `otlp` decodes requests, `mapping` turns them into MLflow's rows without any I/O, `store` writes those to a server or into a database |
+//! | `full` | all of these |
+//!
+//! [`semconv`], the names of the GenAI and MLflow conventions, is there always.
 
 pub mod semconv;
 
