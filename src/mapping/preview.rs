@@ -30,7 +30,8 @@ impl Preview {
 
 /// Finds the preview of inputs or outputs: the last message of a role, or else the whole text.
 ///
-/// With `repair`, it stays valid JSON where it is JSON, and is text whatever was found.
+/// With `repair`, it stays valid JSON where it is JSON, is text whatever was found, and of messages in
+/// the form of the GenAI conventions it is what was said.
 pub(super) fn preview(content: &Content<'_>, role: &str, backend: Backend, repair: bool) -> Preview {
     let (object, whole) = match content {
         Content::Text(Text::Quoted(text)) => (None, Text::Quoted(text.clone()).json().into_owned().into()),
@@ -45,6 +46,8 @@ pub(super) fn preview(content: &Content<'_>, role: &str, backend: Backend, repai
     let message = object.as_ref().and_then(Value::as_dict).and_then(|object| message(object, role));
     let said = message.and_then(|message| text_of(message)).filter(|text| text.is_truthy());
     if repair {
+        let listed = object.as_ref().and_then(Value::as_list).and_then(|list| said_in(list, role));
+        let said = said.or(listed);
         return Preview::Text(repaired(said, &whole, object.as_ref()));
     }
     shorten(said.unwrap_or(&whole), backend)
@@ -71,6 +74,21 @@ fn message<'v>(object: &'v Dict, role: &str) -> Option<&'v Dict> {
     let messages = messages(object)?;
     let has_role = |message: &&&Dict| message.get("role").and_then(Value::as_str) == Some(role);
     messages.iter().rev().find(has_role).or(messages.last()).copied()
+}
+
+/// What the last message of the role says in a list of messages of the conventions, or else the last one.
+fn said_in<'v>(list: &'v [Value], role: &str) -> Option<&'v Value> {
+    let messages =
+        list.iter().map(|message| message.as_dict().filter(|message| message.contains_key("role")));
+    let messages = messages.collect::<Option<Vec<_>>>()?;
+    let has_role = |message: &&&Dict| message.get("role").and_then(Value::as_str) == Some(role);
+    let message = messages.iter().rev().find(has_role).or(messages.last())?;
+    let parts = message.get("parts").and_then(Value::as_list).unwrap_or_default();
+    let text = parts
+        .iter()
+        .filter_map(Value::as_dict)
+        .find(|part| part.get("type").and_then(Value::as_str) == Some("text"));
+    text.and_then(|part| part.get("content")).or_else(|| text_of(message)).filter(|text| text.is_truthy())
 }
 
 /// The messages of a request or a response; the first form that matches decides.
@@ -226,5 +244,22 @@ mod tests {
         assert!(text.chars().count() <= 1000 && loads(&text).is_ok(), "{text}");
         let list = Content::Native(Value::List(vec![Value::from("a"), Value::from(7)]));
         assert_eq!(preview(&list, "user", Backend::Sqlite, true), Preview::Text(r#"["a", 7]"#.to_owned()));
+    }
+
+    #[test]
+    fn repaired_previews_of_messages_are_what_was_said() {
+        let json = r#"[{"role": "system", "parts": [{"type": "text", "content": "Be brief."}]},
+            {"role": "user", "parts": [{"type": "blob", "content": "AA=="}, {"type": "text", "content": "Why?"}]},
+            {"role": "assistant", "parts": [{"type": "tool_call", "name": "f"}]}]"#;
+        let read = |role, repair| {
+            preview(&Content::Text(Text::Verbatim(json.into())), role, Backend::Sqlite, repair)
+        };
+        assert_eq!(read("user", true), Preview::Text("Why?".to_owned()));
+        assert_eq!(read("user", false), Preview::Text(json.to_owned()));
+        // A call of a tool is no text, so all is shown.
+        assert_eq!(read("assistant", true), Preview::Text(json.to_owned()));
+        let plain = r#"[{"role": "user", "content": "Hello"}]"#;
+        let plain = preview(&Content::Text(Text::Verbatim(plain.into())), "user", Backend::Sqlite, true);
+        assert_eq!(plain, Preview::Text("Hello".to_owned()));
     }
 }

@@ -13,8 +13,9 @@ pub struct Repairs {
     /// Name a trace after its root span, or after its first GenAI span if the root is a plain HTTP or
     /// RPC call. MLflow leaves the name of traces that come over OTLP empty.
     pub trace_names: bool,
-    /// Keep previews valid JSON when they are cut, and show lists and numbers as JSON. MLflow cuts in
-    /// the middle of the text, and fails on values that are no text.
+    /// Show of GenAI messages what was said, keep previews valid JSON when they are cut, and show lists
+    /// and numbers as JSON. MLflow shows such messages as JSON, cuts in the middle of the text, and fails
+    /// on values that are no text.
     pub previews: bool,
     /// Find session and user in the attributes of every convention, and the source in `service.name`.
     /// MLflow knows `session.id`, `gen_ai.conversation.id` and `user.id` only, and an empty one hides

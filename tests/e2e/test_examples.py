@@ -126,6 +126,8 @@ def test_chat(name, way, openai_endpoint):
         Shown("user", "What does a tracer do?"),
         Shown("assistant", fake_openai.ANSWER),
     ]
+    if name != "server":  # A server makes the previews itself.
+        assert (trace.info.request_preview, trace.info.response_preview) == ("What does a tracer do?", fake_openai.ANSWER)
 
 
 def test_legacy_completions(way, openai_endpoint):
