@@ -20,7 +20,7 @@ fn a_call_allocates_little_more_with_the_layer() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let clients = Clients::new();
     for (mode, size, allowed) in [(CaptureMode::NoContent, 300, 40), (CaptureMode::SpanOnly, 512, 75)] {
-        let (traced, request) = (clients.traced(mode), request(size));
+        let (traced, request) = (clients.traced(mode, true), request(size));
         let without = allocations(|| runtime.block_on(chat(&clients.plain, &request)));
         let with = allocations(|| runtime.block_on(chat(&traced, &request)));
         println!("{mode:?}: {with} with the layer, {without} without");
@@ -32,7 +32,7 @@ fn a_call_allocates_little_more_with_the_layer() {
 fn a_chunk_is_read_without_allocating() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let clients = Clients::new();
-    let traced = clients.traced(CaptureMode::SpanOnly);
+    let traced = clients.traced(CaptureMode::SpanOnly, true);
     let without = allocations(|| runtime.block_on(stream(&clients.plain)));
     let with = allocations(|| runtime.block_on(stream(&traced)));
     println!("a stream: {with} with the layer, {without} without");

@@ -46,12 +46,14 @@ impl Clients {
         Self { tracer, meter, plain: client(None) }
     }
 
-    pub(crate) fn traced(&self, mode: CaptureMode) -> Client<OpenAIConfig> {
-        let instrumentation = Instrumentation::builder()
-            .tracer_provider(&self.tracer)
-            .meter_provider(&self.meter)
-            .capture(CapturePolicy::new(mode))
-            .build();
+    /// Spans go to a batch processor; metrics, if wanted, are aggregated by the SDK.
+    pub(crate) fn traced(&self, mode: CaptureMode, metrics: bool) -> Client<OpenAIConfig> {
+        let mut builder =
+            Instrumentation::builder().tracer_provider(&self.tracer).capture(CapturePolicy::new(mode));
+        if metrics {
+            builder = builder.meter_provider(&self.meter);
+        }
+        let instrumentation = builder.build();
         client(Some(OpenAiLayer::new(&instrumentation)))
     }
 }

@@ -25,23 +25,19 @@ const ROUNDS: usize = 15;
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let clients = Clients::new();
-    let cases = [
-        ("no content", 300, CaptureMode::NoContent),
-        ("1 KB of content on spans", 512, CaptureMode::SpanOnly),
-    ];
-    for (name, size, mode) in cases {
-        let traced = clients.traced(mode);
-        let request = request(size);
-        let without = || runtime.block_on(chat(&clients.plain, &request));
-        let with = || runtime.block_on(chat(&traced, &request));
-        report(&format!("chat call, {name}"), CALLS, 1, without, with);
-    }
-    for (name, mode) in [("no content", CaptureMode::NoContent), ("content on spans", CaptureMode::SpanOnly)]
-    {
-        let traced = clients.traced(mode);
-        let without = || runtime.block_on(stream(&clients.plain));
-        let with = || runtime.block_on(stream(&traced));
-        report(&format!("streamed chunk, {name}"), STREAMS, CHUNKS, without, with);
+    let calls =
+        [("no content", 300, CaptureMode::NoContent), ("1 KB of content", 512, CaptureMode::SpanOnly)];
+    for (signals, metrics) in [("spans", false), ("spans and metrics", true)] {
+        for (content, size, mode) in calls {
+            let traced = clients.traced(mode, metrics);
+            let request = request(size);
+            let without = || runtime.block_on(chat(&clients.plain, &request));
+            let with = || runtime.block_on(chat(&traced, &request));
+            report(&format!("chat call, {signals}, {content}"), CALLS, 1, without, with);
+            let without = || runtime.block_on(stream(&clients.plain));
+            let with = || runtime.block_on(stream(&traced));
+            report(&format!("streamed chunk, {signals}, {content}"), STREAMS, CHUNKS, without, with);
+        }
     }
 }
 

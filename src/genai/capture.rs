@@ -175,6 +175,7 @@ impl CapturePolicy {
     }
 
     /// How many bytes one attribute may hold.
+    #[cfg(feature = "async-openai")]
     pub(crate) fn content_limit(&self) -> usize {
         self.max_content_bytes
     }

@@ -320,6 +320,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
 pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
 /// The text inside, if there is one.
+#[cfg(feature = "async-openai")]
 pub(crate) fn cow(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
     text.map(|text| text.0)
 }

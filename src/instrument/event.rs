@@ -5,8 +5,11 @@ use std::time::SystemTime;
 
 use opentelemetry::logs::{AnyValue, LogRecord, Logger, LoggerProvider, Severity};
 use opentelemetry::trace::SpanContext;
-use opentelemetry::{Array, InstrumentationScope, Key, KeyValue, Value};
+#[cfg(feature = "async-openai")]
+use opentelemetry::{Array, KeyValue, Value};
+use opentelemetry::{InstrumentationScope, Key};
 
+#[cfg(feature = "async-openai")]
 use crate::genai::Json;
 
 /// One event of a call.
@@ -49,6 +52,7 @@ where
 }
 
 /// An attribute as log records carry it.
+#[cfg(feature = "async-openai")]
 pub(crate) fn attribute(attribute: &KeyValue) -> (Key, AnyValue) {
     let value = match &attribute.value {
         Value::Bool(value) => AnyValue::Boolean(*value),
@@ -67,6 +71,7 @@ pub(crate) fn attribute(attribute: &KeyValue) -> (Key, AnyValue) {
 }
 
 /// Content as a structure, which events must carry instead of JSON text.
+#[cfg(feature = "async-openai")]
 pub(crate) fn structured(value: &Json<'_>) -> AnyValue {
     match value {
         // The API has no null: an empty text is the nearest that every backend takes.

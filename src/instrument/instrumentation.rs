@@ -11,7 +11,9 @@ use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::{Span, Tracer, TracerProvider};
 use opentelemetry::{InstrumentationScope, KeyValue, StringValue};
 
-use super::event::{self, Event, EventSink};
+#[cfg(feature = "async-openai")]
+use super::event::Event;
+use super::event::{self, EventSink};
 use super::hosts::Hosts;
 use super::metrics::Instruments;
 use super::naming::{Naming, STABILITY_VARIABLE};
@@ -45,6 +47,10 @@ struct Shared {
     settings: Settings,
     tracer: OnceLock<BoxedTracer>,
     instruments: OnceLock<Instruments>,
+    #[cfg_attr(
+        not(feature = "async-openai"),
+        expect(dead_code, reason = "only calls of a client emit events")
+    )]
     events: Option<EventSink>,
 }
 
@@ -116,10 +122,12 @@ impl Instrumentation {
     }
 
     /// Whether events go anywhere.
+    #[cfg(feature = "async-openai")]
     pub(crate) fn has_events(&self) -> bool {
         self.shared.events.is_some()
     }
 
+    #[cfg(feature = "async-openai")]
     pub(crate) fn emit(&self, event: Event) {
         if let Some(sink) = &self.shared.events {
             sink(event);

@@ -36,6 +36,10 @@ const TOKENS: &[f64] = &[
 const CALLS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
 /// Every instrument that the layer, the macros and the manual API record to.
+#[cfg_attr(
+    not(feature = "async-openai"),
+    expect(dead_code, reason = "without a client, its instruments rest")
+)]
 pub(crate) struct Instruments {
     pub(crate) operation_duration: Histogram<f64>,
     pub(crate) token_usage: Histogram<u64>,

@@ -107,6 +107,7 @@ impl Scope {
     }
 
     /// The variables of the prompt.
+    #[cfg(feature = "async-openai")]
     pub(crate) fn variables(&self) -> &[KeyValue] {
         &self.variables
     }
