@@ -41,6 +41,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
+    ("tracking", &["semconv", "mlflow", "store"]),
+    ("evaluate", &["semconv", "mlflow", "store", "tracking"]),
     ("document", &[]),
     ("config", &["document", "receivers", "exporters", "pipeline"]),
     ("telemetry", &[]),

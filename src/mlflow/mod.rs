@@ -2,5 +2,6 @@
 //!
 //! Nothing here knows of a span as OpenTelemetry sees it.
 
+pub mod entities;
 pub mod records;
 pub mod tracking_uri;

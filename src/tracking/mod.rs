@@ -1,0 +1,5 @@
+//! MLflow tracking from Rust: experiments, runs, models, prompts and assessments.
+
+mod client;
+
+pub use client::Client;
