@@ -15,16 +15,16 @@ const SECRET_HEADERS: &[&str] = &["api-key", "x-api-key", "ocp-apim-subscription
 
 /// The keys of the request, so that they can be kept out of everything that is recorded.
 pub(super) fn secrets(request: &reqwest::Request) -> Vec<String> {
-    let headers = request.headers();
-    let bearer = headers.get_all(AUTHORIZATION).iter().filter_map(|value| {
-        let value = value.to_str().ok()?;
-        Some(value.rsplit(' ').next().unwrap_or(value).to_owned())
-    });
-    let keys = SECRET_HEADERS
-        .iter()
-        .flat_map(|name| headers.get_all(*name))
-        .filter_map(|value| Some(value.to_str().ok()?.to_owned()));
-    bearer.chain(keys).chain(address_secrets(request.url())).collect()
+    let mut secrets = address_secrets(request.url());
+    for (name, value) in request.headers() {
+        let Ok(value) = value.to_str() else { continue };
+        if name == AUTHORIZATION {
+            secrets.push(value.rsplit(' ').next().unwrap_or(value).to_owned());
+        } else if SECRET_HEADERS.contains(&name.as_str()) {
+            secrets.push(value.to_owned());
+        }
+    }
+    secrets
 }
 
 /// Keys that the address itself holds.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::super::bounded::Bounded;
 use super::super::facts::Facts;
 use super::message::{media_type, tool_call, tool_calls};
-use super::usual::Usual;
+use super::usual::{Piece, Repeated, Usual};
 use super::{reason_value, schema_reason, unsaid_reason};
 use crate::genai::{Blob, Json, Message, Modality, Part, cow};
 use crate::semconv::gen_ai;
@@ -16,6 +16,7 @@ pub(in crate::instrument::openai) struct ChatStream {
     seen_id: bool,
     choices: Vec<Choice>,
     text: Bounded,
+    repeated: Repeated,
 }
 
 #[derive(Default)]
@@ -47,12 +48,22 @@ impl ChatStream {
 
     /// Takes one chunk in, if it is of the usual form: a piece of text for one choice.
     pub(in crate::instrument::openai) fn usual_chunk(&mut self, data: &[u8], facts: &mut Facts) -> bool {
+        if let Some(piece) = self.repeated.piece(data) {
+            self.piece(piece);
+            return true;
+        }
         let Some(chunk) = Usual::chunk(data) else { return false };
         self.envelope(cow(chunk.id), cow(chunk.model), facts);
         facts.served(cow(chunk.service_tier));
         facts.fingerprint(cow(chunk.system_fingerprint));
+        self.repeated.remember(data);
         let (piece,) = chunk.choices;
-        let Some(choice) = choice(&mut self.choices, piece.index) else { return true };
+        self.piece(piece);
+        true
+    }
+
+    fn piece(&mut self, piece: Piece<'_>) {
+        let Some(choice) = choice(&mut self.choices, piece.index) else { return };
         choice.finished(cow(piece.finish_reason));
         self.text.push(&mut choice.content, cow(piece.text));
         if let Some(delta) = piece.delta {
@@ -60,7 +71,6 @@ impl ChatStream {
             self.text.push(&mut choice.content, cow(delta.content));
             self.text.push(&mut choice.refusal, cow(delta.refusal));
         }
-        true
     }
 
     /// Takes one chunk in, whatever it holds. Says whether it carried output.

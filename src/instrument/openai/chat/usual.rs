@@ -74,9 +74,73 @@ struct Calls {
 impl<'a> Usual<'a, Piece<'a>> {
     pub(super) fn chunk(data: &'a [u8]) -> Option<Self> {
         let chunk: Self = read(data)?;
-        let delta = chunk.choices.0.delta.as_ref();
-        let calls = delta.is_some_and(|delta| delta.tool_calls.is_some() || delta.function_call.is_some());
-        (chunk.usage.is_none() && chunk.error.is_none() && !calls).then_some(chunk)
+        let usual = chunk.usage.is_none() && chunk.error.is_none() && chunk.choices.0.is_text();
+        usual.then_some(chunk)
+    }
+}
+
+impl Piece<'_> {
+    /// Whether it holds nothing but text.
+    fn is_text(&self) -> bool {
+        self.delta.as_ref().is_none_or(|delta| delta.tool_calls.is_none() && delta.function_call.is_none())
+    }
+}
+
+/// What every chunk of a stream repeats before its choices, byte for byte. A chunk that begins like
+/// the one before says nothing new there, and is read from the choices on.
+#[derive(Default)]
+pub(super) struct Repeated {
+    prefix: Vec<u8>,
+    /// What follows the choices, as an object of its own.
+    rest: Vec<u8>,
+}
+
+/// What may follow the choices of a usual chunk: no member that the beginning could have had.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rest {
+    #[serde(default, rename = "usage")]
+    _usage: (),
+    #[serde(default, rename = "obfuscation")]
+    _obfuscation: IgnoredAny,
+}
+
+impl Repeated {
+    /// More than any server sends before the choices.
+    const MAX: usize = 1024;
+
+    /// Keeps the beginning of a chunk that was read whole.
+    pub(super) fn remember(&mut self, data: &[u8]) {
+        const CHOICES: &[u8] = b"\"choices\":";
+        self.prefix.clear();
+        let head = data.get(..data.len().min(Self::MAX)).unwrap_or_default();
+        let Some(end) = memchr::memmem::find(head, CHOICES).map(|at| at + CHOICES.len()) else { return };
+        let prefix = head.get(..end).unwrap_or_default();
+        // Within a member of another name the key would be another's.
+        let nested = prefix.iter().skip(1).any(|byte| matches!(byte, b'{' | b'['));
+        if !nested && prefix.first() == Some(&b'{') {
+            self.prefix.extend_from_slice(prefix);
+        }
+    }
+
+    /// The choice of a usual chunk that begins like the last one that was read whole.
+    pub(super) fn piece<'a>(&mut self, data: &'a [u8]) -> Option<Piece<'a>> {
+        let after = data.strip_prefix(self.prefix.as_slice()).filter(|_| !self.prefix.is_empty())?;
+        let mut values = serde_json::Deserializer::from_str(utf8(after).ok()?).into_iter::<(Piece<'a>,)>();
+        let (piece,) = values.next()?.ok()?;
+        let rest = after.get(values.byte_offset()..)?;
+        (piece.is_text() && self.is_usual(rest)).then_some(piece)
+    }
+
+    fn is_usual(&mut self, rest: &[u8]) -> bool {
+        if rest == b"}" {
+            return true;
+        }
+        let Some(members) = rest.strip_prefix(b",") else { return false };
+        self.rest.clear();
+        self.rest.push(b'{');
+        self.rest.extend_from_slice(members);
+        serde_json::from_slice::<Rest>(&self.rest).is_ok()
     }
 }
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Api, Facts, Instrumentation, Wants, exchange, request, response, shown, stream};
+use super::{
+    Api, Facts, Instrumentation, Wants, exchange, request, response, shown, stream, stream_of_texts,
+};
 
 #[test]
 fn a_request_with_all_its_options() {
@@ -142,6 +144,44 @@ fn chunks_say_the_same_however_they_are_read() {
         messages.contains("Hello there") && messages.contains("Bon") && messages.contains("No."),
         "{messages}"
     );
+}
+
+/// A chunk that begins like the one before is read from its choices on; it has to say the same.
+#[test]
+fn chunks_that_begin_alike_are_read_like_others() {
+    let head = r#""id":"c-1","model":"m-1","system_fingerprint":"fp_1","choices":"#;
+    let rests = [
+        r#"[{"index":0,"delta":{"role":"assistant","content":"One"}}]}"#,
+        r#"[{"index":0,"delta":{"content":" two"},"finish_reason":null}],"usage":null,"obfuscation":"x]}"}"#,
+        r#"[{"index":1,"delta":{"content":"other"}}] }"#,
+        r#"[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"t","function":{"name":"f","arguments":"{}"}}]}}]}"#,
+        r#"[{"index":0,"delta":{"content":" three"}}],"service_tier":"flex"}"#,
+        r#"[{"index":0,"delta":{"content":" four"}},{"index":1,"delta":{"content":" more"}}]}"#,
+        r#"[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":0}}"#,
+        r#"[],"usage":{"prompt_tokens":4,"completion_tokens":1}}"#,
+    ];
+    let alike: Vec<_> = rests.iter().map(|rest| format!("{{{head}{rest}")).collect();
+    // Blanks before the first member, a different number in each.
+    let apart: Vec<_> =
+        rests.iter().enumerate().map(|(at, rest)| format!("{{{}{head}{rest}", " ".repeat(at + 1))).collect();
+    let read = stream_of_texts(Api::Chat, &alike);
+    assert_eq!(read, stream_of_texts(Api::Chat, &apart));
+    let said = read.0.to_string();
+    for part in ["One two three four", "other more", "tool_call"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+/// A member of another name may have choices of its own.
+#[test]
+fn choices_of_something_else_are_none_of_the_chunk() {
+    let chunk = |said: &str| {
+        format!(
+            r#"{{"meta":{{"choices":[{{"delta":{{"content":"no"}}}}]}},"choices":[{{"delta":{{"content":"{said}"}}}}]}}"#
+        )
+    };
+    let said = stream_of_texts(Api::Chat, &[chunk("a"), chunk("b")]).0.to_string();
+    assert!(said.contains("ab") && !said.contains("no\""), "{said}");
 }
 
 /// Without content the usual answer is read without building a tree; others have to say the same.

@@ -55,11 +55,17 @@ fn response(api: Api, body: &Value) -> Value {
 
 /// The facts of a stream, and its failure.
 fn stream(api: Api, events: &[Value]) -> (Value, Option<CallError>) {
+    let events: Vec<_> = events.iter().map(Value::to_string).collect();
+    stream_of_texts(api, &events)
+}
+
+/// The facts of a stream whose events are given to the byte, and its failure.
+fn stream_of_texts(api: Api, events: &[String]) -> (Value, Option<CallError>) {
     let mut facts = facts();
     let mut reader = StreamReader::new(api, &facts);
     let mut error = None;
     for event in events {
-        error = error.or(reader.event(event.to_string().as_bytes(), &mut facts).error);
+        error = error.or(reader.event(event.as_bytes(), &mut facts).error);
     }
     let failure = reader.finish(true, &mut facts);
     (shown(facts), error.or(failure))
