@@ -15,6 +15,10 @@ use crate::semconv::gen_ai;
 /// Longer messages of errors are pages of proxies.
 const MAX_ERROR_BYTES: usize = 2000;
 
+/// Room for the attributes of a usual request, and not so much that allocators take a slower way: a
+/// little below a kilobyte.
+const USUAL_ATTRIBUTES: usize = 18;
+
 /// Which signals content goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wants {
@@ -62,7 +66,7 @@ impl Facts {
             instrumentation,
             wants,
             secrets,
-            attributes: Vec::with_capacity(24),
+            attributes: Vec::with_capacity(USUAL_ATTRIBUTES),
             on_span: 0,
             has_conversation: false,
             asked_for_stream: false,

@@ -1,5 +1,6 @@
 //! SQLite: one connection on a thread of its own, because SQLite has one writer and blocks.
 
+mod checkpoint;
 mod directory;
 mod error;
 mod open;
@@ -150,6 +151,7 @@ fn transact(
     range: Range<usize>,
 ) -> Result<Vec<(Range<usize>, String)>, Failure> {
     let groups = batch.traces(range);
+    database.keep_log_short();
     // Takes the write lock at once: a read lock that has to grow would fail beside another writer.
     let transaction = database
         .connection

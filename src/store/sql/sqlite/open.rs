@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 
+use super::checkpoint::Checkpointer;
 use super::error::store_error;
 use crate::store::sql::revision::{Contents, SELECT_REVISION, must_create};
 use crate::store::sql::{DEFAULT_ARTIFACT_LOCATION, now_ms};
@@ -18,14 +19,13 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Every statement that the writer uses stays prepared.
 const PREPARED: usize = 32;
 
-/// Set on each connection. `FULL` makes a commit durable before it is acknowledged. The log is
-/// moved into the file after 64 MiB instead of 4: index pages that many commits change are then
-/// written once.
+/// Set on each connection. `FULL` makes a commit durable before it is acknowledged. The log is moved
+/// by a [`Checkpointer`], not by the commit that happens to fill it.
 const PRAGMAS: &str = "
     PRAGMA foreign_keys = ON;
     PRAGMA synchronous = FULL;
     PRAGMA cache_size = -8000;
-    PRAGMA wal_autocheckpoint = 16384;
+    PRAGMA wal_autocheckpoint = 0;
     PRAGMA journal_size_limit = 67108864;
 ";
 
@@ -39,6 +39,7 @@ const INSERT_DEFAULT: &str = "
 /// The connection, and what is known of its file.
 pub(super) struct Database {
     pub(super) connection: Connection,
+    checkpointer: Option<Checkpointer>,
     path: PathBuf,
     identity: Option<(u64, u64)>,
     has_log: bool,
@@ -69,9 +70,15 @@ impl Database {
             tracing::warn!(%mode, "SQLite cannot use a write-ahead log here; readers and writers will block each other");
         }
         connection.execute_batch(PRAGMAS).map_err(store_error)?;
-        let mut database =
-            Self { connection, path: path.to_owned(), identity: file_identity(path), has_log: false };
+        let mut database = Self {
+            connection,
+            checkpointer: None,
+            path: path.to_owned(),
+            identity: file_identity(path),
+            has_log: false,
+        };
         database.prepare_tables(&shown)?;
+        database.checkpointer = Some(Checkpointer::start(path, &mut database.connection)?);
         Ok(database)
     }
 
@@ -101,6 +108,13 @@ impl Database {
         )))
     }
 
+    /// Before a transaction: keeps the log from growing without end.
+    pub(super) fn keep_log_short(&self) {
+        if let Some(checkpointer) = &self.checkpointer {
+            checkpointer.keep_short(&self.connection);
+        }
+    }
+
     pub(super) fn note_commit(&mut self) {
         self.has_log = true;
     }
@@ -117,6 +131,14 @@ impl Database {
         if let Err(error) = outcome {
             // Nothing is lost: the commits stay in the log until the next checkpoint.
             tracing::debug!(%error, "checkpoint of the SQLite log failed");
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Some(checkpointer) = &mut self.checkpointer {
+            checkpointer.stop(&mut self.connection);
         }
     }
 }
