@@ -169,7 +169,7 @@ mod tests {
             before = logged;
             assert!(logged < TOO_MANY + 4096, "{logged}");
         }
-        assert!(begun_anew >= 2, "{begun_anew}");
+        assert!(begun_anew >= 1, "{begun_anew}");
         checkpointer.stop(&mut writer);
         drop(writer);
         assert_eq!(size(&folder.path().join("x.db-wal")), 0);
