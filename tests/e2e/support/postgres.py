@@ -4,6 +4,7 @@ import glob
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -90,14 +91,14 @@ class Postgres:
 
     def stop_server(self):
         """Stops the server at once, as a failing machine would; the data stays."""
-        import signal
-
         self.process.child.send_signal(signal.SIGINT)
         self.process.wait()
 
     def stop(self):
+        """Ends the server without a last checkpoint, which takes long on a busy disk: nobody reads the data again."""
         if self.process.running():
-            self.stop_server()
+            self.process.child.send_signal(signal.SIGQUIT)
+            self.process.wait()
         shutil.rmtree(self.home, ignore_errors=True)
 
 
