@@ -148,7 +148,5 @@ pub mod store;
 pub mod telemetry;
 #[cfg(feature = "_backend")]
 mod tls;
-#[cfg(feature = "client")]
-pub mod tracking;
 #[cfg(feature = "_backend")]
 pub mod units;

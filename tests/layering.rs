@@ -41,8 +41,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("tracking", &["semconv", "mlflow", "store"]),
-    ("evaluate", &["semconv", "mlflow", "store", "tracking"]),
     ("document", &[]),
     ("config", &["document", "receivers", "exporters", "pipeline"]),
     ("telemetry", &[]),

@@ -2,6 +2,5 @@
 //!
 //! Nothing here knows of a span as OpenTelemetry sees it.
 
-pub mod entities;
 pub mod records;
 pub mod tracking_uri;

@@ -5,7 +5,6 @@
 pub mod rest;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod sql;
-pub mod tracking;
 
 mod error;
 mod experiments;

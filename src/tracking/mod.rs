@@ -1,5 +1,0 @@
-//! MLflow tracking from Rust: experiments, runs, models, prompts and assessments.
-
-mod client;
-
-pub use client::Client;
