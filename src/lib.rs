@@ -30,7 +30,9 @@
 //! | `macros` | `#[tool]`, `#[agent]`, `#[workflow]`, `#[traced]` |
 //! | `exporter` | `exporter`: an SDK span exporter that writes to MLflow inside the process |
 //! | `autolog` | `autolog`: providers, exporters and a guard, from the environment or a declarative file; with `exporter` and `async-openai` |
-//! | `sqlite`, `postgres` | for `exporter`, `autolog` and `gateway`: writing straight into MLflow's database |
+//! | `client` | `tracking`: runs, metrics, tables, artifacts, models, prompts and assessments in MLflow; `evaluate`: models over tables |
+//! | `s3`, `tokens` | for `client`: artifacts in S3; counting tokens as OpenAI does |
+//! | `sqlite`, `postgres` | for `exporter`, `autolog`, `client` and `gateway`: straight into MLflow's database |
 //! | `gateway` | the collector and its parts, which stand on their own: `otlp` decodes requests, `mapping` turns them into MLflow's rows without any I/O, `store` writes those to a server or into a database |
 //! | `full` | all of these |
 //!
@@ -128,6 +130,8 @@ pub mod commands;
 pub mod config;
 #[cfg(any(feature = "autolog", feature = "gateway"))]
 mod document;
+#[cfg(feature = "client")]
+pub mod evaluate;
 #[cfg(feature = "exporter")]
 pub mod exporter;
 #[cfg(feature = "_backend")]
@@ -148,5 +152,7 @@ pub mod store;
 pub mod telemetry;
 #[cfg(feature = "_backend")]
 mod tls;
+#[cfg(feature = "client")]
+pub mod tracking;
 #[cfg(feature = "_backend")]
 pub mod units;

@@ -25,8 +25,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["semconv", "otlp", "mlflow", "mapping"]),
     ("pipeline", &["otlp", "queue"]),
     ("receivers", &["otlp", "pipeline"]),
-    ("exporters", &["otlp", "pipeline", "queue", "mapping", "store", "mlflow", "semconv"]),
-    ("exporter", &["otlp", "pipeline", "exporters", "mapping", "store", "mlflow", "semconv"]),
+    ("exporters", &["otlp", "pipeline", "queue", "mapping", "store", "mlflow", "semconv", "tracking"]),
+    ("exporter", &["otlp", "pipeline", "exporters", "mapping", "store", "mlflow", "semconv", "tracking"]),
     (
         "autolog",
         &[
@@ -39,12 +39,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "mapping",
             "mlflow",
             "store",
+            "tracking",
         ],
     ),
+    ("tracking", &["semconv", "mlflow", "store", "instrument"]),
+    ("evaluate", &["semconv", "mlflow", "mapping", "store", "tracking"]),
     ("document", &[]),
     ("config", &["document", "receivers", "exporters", "pipeline"]),
     ("telemetry", &[]),
-    ("commands", &["config", "pipeline", "receivers", "exporters", "store", "mlflow"]),
+    ("commands", &["config", "pipeline", "receivers", "exporters", "store", "mlflow", "tracking"]),
     ("bin", &["commands"]),
 ];
 

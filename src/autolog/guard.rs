@@ -69,6 +69,12 @@ impl AutologGuard {
             let left = deadline.saturating_duration_since(Instant::now());
             monitor.flush(left).map_err(|_| FlushError::Timeout(timeout))?;
         }
+        #[cfg(feature = "client")]
+        if let Some(models) = &self.providers.models
+            && !models.logger().wait(deadline.saturating_duration_since(Instant::now()))
+        {
+            return Err(FlushError::Timeout(timeout));
+        }
         Ok(())
     }
 
@@ -134,6 +140,13 @@ impl AutologGuard {
     /// What flushes or ends each provider.
     fn works(&self, timeout: Duration, end: bool) -> Vec<Work> {
         let mut works: Vec<Work> = Vec::new();
+        #[cfg(feature = "client")]
+        if let Some(models) = self.providers.models.clone() {
+            works.push(Box::new(move || match models.logger().wait(timeout) {
+                true => Ok(()),
+                false => Err(OTelSdkError::Timeout(timeout)),
+            }));
+        }
         if let Some(tracer) = self.providers.tracer.clone() {
             works.push(Box::new(move || match end {
                 true => tracer.shutdown_with_timeout(timeout),

@@ -57,9 +57,14 @@
 //!
 //! # Options of MLflow
 //!
-//! `log_traces`, `disable`, `silent` and `extra_tags` are here. `log_models`,
-//! `log_model_signatures`, `log_input_examples` and `registered_model_name` are about models that
-//! are logged into runs, which this version does not do: they are left out rather than ignored.
+//! `log_traces`, `disable`, `silent` and `extra_tags`; with the feature `client` also `log_models`,
+//! `log_model_signatures`, `log_input_examples` and `registered_model_name`. A model is what stays
+//! the same from call to call: the model's name, the system prompt, tools and parameters. Each is
+//! logged once, not once per call, nor again after a restart; the user's words are no part of it
+//! unless they are asked for as an example. A prompt template is kept as such where
+//! [`Scope::prompt_variable`](crate::instrument::Scope::prompt_variable) names what was filled in.
+//! Models go to the MLflow of `tracking_uri` or `MLFLOW_TRACKING_URI`, wherever traces go, and to
+//! the run of `MLFLOW_RUN_ID` or of the scope's attribute `mlflow.run_id`, if there is one.
 //!
 //! # The file
 //!
@@ -82,10 +87,13 @@ mod environment;
 mod error;
 mod guard;
 mod http;
+#[cfg(feature = "client")]
+mod models;
 mod otlp;
 mod plan;
 mod providers;
 mod scope_spans;
+mod start;
 mod tended;
 mod views;
 

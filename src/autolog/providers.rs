@@ -33,6 +33,22 @@ pub(super) struct Providers {
     /// Where spans are written by ourselves, without credentials.
     pub(super) targets: Vec<String>,
     pub(super) losses: Arc<Losses>,
+    /// The thread of all exporters.
+    #[cfg_attr(not(feature = "client"), expect(dead_code, reason = "models are logged through it"))]
+    pub(super) io: Option<Arc<LazyIo>>,
+    #[cfg(feature = "client")]
+    pub(super) models: Option<super::models::Models>,
+}
+
+impl Providers {
+    /// Whether models are logged.
+    pub(super) fn log_models(&self) -> bool {
+        #[cfg(feature = "client")]
+        let models = self.models.is_some();
+        #[cfg(not(feature = "client"))]
+        let models = false;
+        models
+    }
 }
 
 /// Makes exporters, all on one thread.
@@ -50,7 +66,8 @@ struct Maker {
 /// An exporter cannot be made. Nothing runs then.
 pub(super) fn build(plan: Plan, silent: bool, flush_timeout: Duration) -> Result<Providers, AutologError> {
     let io = Arc::new(LazyIo::new(silent));
-    let mut maker = Maker { io, silent, flush_timeout, providers: Providers::default() };
+    let providers = Providers { io: Some(Arc::clone(&io)), ..Providers::default() };
+    let mut maker = Maker { io, silent, flush_timeout, providers };
     maker.traces(plan.traces, &plan.resource)?;
     maker.metrics(plan.readers, plan.views, &plan.resource)?;
     maker.logs(plan.logs, &plan.resource)?;

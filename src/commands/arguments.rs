@@ -35,7 +35,7 @@ pub(super) struct Arguments {
 }
 
 /// What to do instead of running.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub(super) enum Command {
     /// Check the configuration, and say all that is wrong with it
     Validate,
@@ -45,6 +45,22 @@ pub(super) enum Command {
     Schema,
     /// Check that what the configuration names is there: addresses, tracking URI, credentials
     Doctor,
+    /// Deliver to MLflow what runs could not while it was down
+    #[cfg(feature = "client")]
+    Import(Import),
+}
+
+/// What to import, and where to.
+#[cfg(feature = "client")]
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub(super) struct Import {
+    /// Folder of the spool [default: OTEL_MLFLOW_SPOOL_DIR, or .otel-mlflow/spool]
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) spool: Option<PathBuf>,
+
+    /// Deliver all of it there, instead of to the server that it was meant for
+    #[arg(long, value_name = "URI")]
+    pub(super) tracking_uri: Option<String>,
 }
 
 #[cfg(test)]

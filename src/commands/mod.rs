@@ -6,6 +6,8 @@ mod build;
 mod components;
 mod destination;
 mod doctor;
+#[cfg(feature = "client")]
+mod import;
 mod lifecycle;
 mod run;
 mod signals;
@@ -33,6 +35,8 @@ pub fn main() -> ExitCode {
         Some(Command::Doctor) => with_configuration(&sources, |loaded| doctor::doctor(&loaded)),
         Some(Command::Components) => say(&components::list()),
         Some(Command::Schema) => say(&format!("{:#}", whole_schema())),
+        #[cfg(feature = "client")]
+        Some(Command::Import(wanted)) => import::import(&wanted),
     }
 }
 

@@ -142,6 +142,24 @@ impl MlflowExporterBuilder {
         self
     }
 
+    /// The settings of the exporter.
+    #[cfg(all(feature = "autolog", feature = "client"))]
+    pub(crate) fn config(&self) -> &MlflowConfig {
+        &self.config
+    }
+
+    /// The experiment that things belong to which name none.
+    #[cfg(all(feature = "autolog", feature = "client"))]
+    pub(crate) fn home(&self) -> crate::tracking::models::Home {
+        use crate::tracking::models::Home;
+        let experiment = &self.config.experiment;
+        match (&self.experiment_id, experiment.id, &experiment.name) {
+            (Some(id), _, None) => Home::Id(id.trim().to_owned()),
+            (_, Some(id), None) => Home::Id(id.to_string()),
+            (_, _, name) => Home::Name(name.clone().unwrap_or_else(|| "Default".to_owned())),
+        }
+    }
+
     /// The exporter. Connects to nothing: that happens with the first span.
     ///
     /// # Errors

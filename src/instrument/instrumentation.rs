@@ -17,6 +17,8 @@ use super::event::{self, EventSink};
 use super::hosts::Hosts;
 use super::metrics::Instruments;
 use super::naming::{Naming, STABILITY_VARIABLE};
+#[cfg(feature = "async-openai")]
+use super::openai::{ModelCall, ModelHook};
 use crate::genai::{CAPTURE_VARIABLE, CaptureMode, CapturePolicy};
 use crate::semconv::gen_ai;
 
@@ -52,6 +54,9 @@ struct Shared {
         expect(dead_code, reason = "only calls of a client emit events")
     )]
     events: Option<EventSink>,
+    /// Sees calls, to log their models.
+    #[cfg(feature = "async-openai")]
+    models: Option<ModelHook>,
 }
 
 /// How calls are recorded.
@@ -84,6 +89,8 @@ impl Instrumentation {
             tracer: None,
             instruments: None,
             events: None,
+            #[cfg(feature = "async-openai")]
+            models: None,
         }
     }
 
@@ -131,6 +138,20 @@ impl Instrumentation {
     pub(crate) fn emit(&self, event: Event) {
         if let Some(sink) = &self.shared.events {
             sink(event);
+        }
+    }
+
+    /// Whether anybody logs the models behind calls.
+    #[cfg(feature = "async-openai")]
+    pub(crate) fn logs_models(&self) -> bool {
+        self.shared.models.is_some()
+    }
+
+    /// A call of a model was answered.
+    #[cfg(feature = "async-openai")]
+    pub(crate) fn saw_model(&self, call: ModelCall) {
+        if let Some(hook) = &self.shared.models {
+            hook(call);
         }
     }
 
@@ -185,6 +206,8 @@ pub struct InstrumentationBuilder {
     tracer: Option<BoxedTracer>,
     instruments: Option<Instruments>,
     events: Option<EventSink>,
+    #[cfg(feature = "async-openai")]
+    models: Option<ModelHook>,
 }
 
 impl InstrumentationBuilder {
@@ -212,6 +235,13 @@ impl InstrumentationBuilder {
         P::Logger: Send + Sync + 'static,
     {
         self.events = Some(event::sink(provider, scope()));
+        self
+    }
+
+    /// Who sees calls, to log their models.
+    #[cfg(all(feature = "autolog", feature = "client"))]
+    pub(crate) fn models(mut self, hook: ModelHook) -> Self {
+        self.models = Some(hook);
         self
     }
 
@@ -273,6 +303,8 @@ impl InstrumentationBuilder {
                 tracer: self.tracer.map_or_else(OnceLock::new, OnceLock::from),
                 instruments: self.instruments.map_or_else(OnceLock::new, OnceLock::from),
                 events: self.events,
+                #[cfg(feature = "async-openai")]
+                models: self.models,
             }),
         }
     }

@@ -36,6 +36,7 @@
 pub mod prices;
 pub mod python;
 pub mod routing;
+pub mod runs;
 
 mod any_value;
 mod attributes;

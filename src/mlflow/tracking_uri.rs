@@ -72,6 +72,12 @@ pub enum TrackingUriError {
     /// Nothing was given.
     #[error("the tracking URI is empty; use http(s)://…, sqlite:///file.db or postgresql://…")]
     Empty,
+    /// Databricks takes no spans from others than its own clients.
+    #[error(
+        "spans cannot be sent to Databricks; use the http(s):// URI of an MLflow server (the tracking client takes \
+         `databricks`)"
+    )]
+    Databricks,
     /// A backend that is not built.
     #[error("{0} is not supported yet; start `mlflow server` on it and use the server's http(s):// URI")]
     Unsupported(&'static str),
@@ -103,7 +109,7 @@ impl TrackingUri {
             return Err(TrackingUriError::Empty);
         }
         if text == "databricks" || text == "databricks-uc" {
-            return Err(TrackingUriError::Unsupported("Databricks"));
+            return Err(TrackingUriError::Databricks);
         }
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(TrackingUriError::Folder);
@@ -116,11 +122,22 @@ impl TrackingUri {
             "postgresql" | "postgres" => postgresql(rest),
             "mysql" | "mariadb" => Err(TrackingUriError::Unsupported("MySQL")),
             "mssql" => Err(TrackingUriError::Unsupported("Microsoft SQL Server")),
-            "databricks" | "databricks-uc" => Err(TrackingUriError::Unsupported("Databricks")),
+            "databricks" | "databricks-uc" => Err(TrackingUriError::Databricks),
             "file" => Err(TrackingUriError::Folder),
             _ => Err(TrackingUriError::UnknownScheme(scheme)),
         }
     }
+}
+
+/// Reads `databricks` and `databricks://profile`: the profile, if there is one; none if the text is
+/// another tracking URI. Spans cannot go there, so [`TrackingUri`] does not have it.
+pub fn databricks_profile(text: &str) -> Option<Option<&str>> {
+    let text = text.trim();
+    if text == "databricks" {
+        return Some(None);
+    }
+    let profile = text.strip_prefix("databricks://")?.trim_end_matches('/');
+    Some((!profile.is_empty()).then_some(profile))
 }
 
 impl fmt::Display for TrackingUri {
@@ -230,8 +247,8 @@ mod tests {
         for (text, part) in [
             ("", "empty"),
             ("mysql+pymysql://me:secret@db/mlflow", "MySQL is not supported yet"),
-            ("databricks://profile", "Databricks is not supported yet"),
-            ("databricks", "Databricks is not supported yet"),
+            ("databricks://profile", "cannot be sent to Databricks"),
+            ("databricks", "cannot be sent to Databricks"),
             ("./mlruns", "folder"),
             ("file:///mlruns", "folder"),
             ("sqlite://", "needs a file"),
@@ -243,6 +260,15 @@ mod tests {
             assert!(message.contains(part), "{text}: {message}");
             assert!(!message.contains("secret"), "{message}");
         }
+    }
+
+    #[test]
+    fn databricks_may_have_a_profile() {
+        assert_eq!(databricks_profile("databricks"), Some(None));
+        assert_eq!(databricks_profile("databricks://"), Some(None));
+        assert_eq!(databricks_profile(" databricks://staging/ "), Some(Some("staging")));
+        assert_eq!(databricks_profile("databricks-uc"), None);
+        assert_eq!(databricks_profile("http://databricks"), None);
     }
 
     #[test]

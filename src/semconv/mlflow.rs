@@ -46,3 +46,5 @@ pub const TRACE_PREFIX: &str = "mlflow.trace.";
 pub const CHUNK_EVENT_PREFIX: &str = "mlflow.chunk.item.";
 /// Attribute of chunk events: the chunk, as JSON text.
 pub const CHUNK_VALUE: &str = "mlflow.chunk.value";
+/// Run tag: tables that were logged, as a JSON list of paths.
+pub const LOGGED_ARTIFACTS: &str = "mlflow.loggedArtifacts";

@@ -48,3 +48,19 @@ pub const EXCEPTION: &str = "exception";
 pub const EXCEPTION_TYPE: &str = "exception.type";
 /// Attribute of [`EXCEPTION`]: message of the error.
 pub const EXCEPTION_MESSAGE: &str = "exception.message";
+/// Resource attribute: version of the service.
+pub const SERVICE_VERSION: &str = "service.version";
+/// Resource attribute: which of the service's instances.
+pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
+/// Resource attribute: where the service is deployed, such as `production`.
+pub const DEPLOYMENT_ENVIRONMENT_NAME: &str = "deployment.environment.name";
+/// Resource attribute, former: where the service is deployed.
+pub const DEPLOYMENT_ENVIRONMENT: &str = "deployment.environment";
+/// Resource attribute: commit that the service was built from.
+pub const VCS_REF_HEAD_REVISION: &str = "vcs.ref.head.revision";
+/// Resource attribute: branch that the service was built from.
+pub const VCS_REF_HEAD_NAME: &str = "vcs.ref.head.name";
+/// Resource attribute: repository that the service was built from.
+pub const VCS_REPOSITORY_URL_FULL: &str = "vcs.repository.url.full";
+/// Resource attribute, of no convention but common: commit that the service was built from.
+pub const GIT_COMMIT_SHA: &str = "git.commit.sha";

@@ -5,6 +5,7 @@
 pub mod rest;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod sql;
+pub mod tracking;
 
 mod error;
 mod experiments;

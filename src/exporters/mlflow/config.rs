@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::models::ModelsConfig;
+use super::runs::RunsConfig;
 use crate::mapping::Repairs;
 use crate::mapping::routing::ExperimentConfig;
 use crate::mlflow::tracking_uri::TrackingUri;
@@ -27,6 +29,14 @@ pub struct MlflowConfig {
     pub repairs: Repairs,
     /// Which experiment a trace belongs to.
     pub experiment: ExperimentConfig,
+    /// Whether the models behind the calls are logged.
+    pub models: ModelsConfig,
+    /// Which traces share an MLflow run, and what becomes of it.
+    pub runs: RunsConfig,
+    /// Folder in which a server keeps the artifacts of `mlflow-artifacts:/`, for an exporter that writes into
+    /// the server's database: what the server was started with as `--artifacts-destination`. Of an SQLite
+    /// file it is `mlartifacts` beside the file, unless said otherwise.
+    pub artifacts_destination: Option<PathBuf>,
     /// File with model prices, instead of the built-in ones.
     pub prices: Option<PathBuf>,
     /// Credentials for an MLflow server.
@@ -59,6 +69,9 @@ impl Default for MlflowConfig {
             compat: Compat::default(),
             repairs: Repairs::default(),
             experiment: ExperimentConfig::default(),
+            models: ModelsConfig::default(),
+            runs: RunsConfig::default(),
+            artifacts_destination: None,
             prices: None,
             auth: AuthConfig::default(),
             tls: TlsConfig::default(),
@@ -121,6 +134,10 @@ impl MlflowConfig {
         let experiment = self.experiment.validate().into_iter();
         let mut problems: Vec<_> =
             experiment.map(|problem| ("experiment".to_owned(), problem.to_string())).collect();
+        let models = self.models.validate().into_iter();
+        problems.extend(models.map(|(key, message)| (format!("models.{key}"), message)));
+        let runs = self.runs.validate().into_iter();
+        problems.extend(runs.map(|(key, message)| (format!("runs.{key}"), message)));
         let mut problem = |key: &str, message: String| problems.push((key.to_owned(), message));
         if let Err(error) = TrackingUri::parse(self.tracking_uri.expose_secret()) {
             problem("tracking_uri", error.to_string());

@@ -62,7 +62,6 @@ impl<T: Send + Sync + 'static> Connection<T> {
     }
 
     /// The connection, if it has been made.
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(super) fn established(&self) -> Option<&Arc<T>> {
         self.connected.get()
     }

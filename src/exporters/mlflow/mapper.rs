@@ -44,6 +44,20 @@ impl Mapper {
         Ok(mapped)
     }
 
+    /// Maps a request to look at it only: nothing of it is counted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::map`].
+    pub(super) async fn look(
+        &self,
+        request: &Arc<TraceRequest>,
+        experiments: Experiments,
+    ) -> Result<Mapped, StoreError> {
+        let context = MapContext { experiments, ..context(request) };
+        self.run(request, move |request, options| map(&request.body, &context, options)).await
+    }
+
     /// Adds what the mapping finds out to a request, for a server that maps it again. None if nothing
     /// is to be repaired: then the server gets what came in.
     ///

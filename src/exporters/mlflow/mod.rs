@@ -12,9 +12,11 @@ mod batcher;
 mod config;
 mod connection;
 mod mapper;
+pub(crate) mod models;
 mod report;
 mod rest;
 mod route;
+mod runs;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 mod start;
@@ -25,6 +27,8 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{BatchConfig, Compat, MlflowConfig, TraceAssemblyConfig};
+pub use models::ModelsConfig;
+pub use runs::RunsConfig;
 pub use start::StartError;
 
 use crate::pipeline::{Ack, ComponentId, TraceExporter, TraceRequest};
@@ -38,6 +42,8 @@ pub struct MlflowExporter {
     backend: Backend,
     target: String,
     stop: CancellationToken,
+    #[cfg(feature = "client")]
+    models: Option<models::Watch>,
 }
 
 enum Backend {
@@ -54,6 +60,10 @@ impl MlflowExporter {
 
     async fn take(&self, request: Arc<TraceRequest>, ack: Ack) {
         let spans = request.span_count();
+        #[cfg(feature = "client")]
+        if let Some(models) = &self.models {
+            models.see(&request);
+        }
         let failed = match &self.backend {
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             Backend::Sql(sql, batcher) => match sql.prepare(request, &self.reporter).await {
@@ -70,13 +80,25 @@ impl MlflowExporter {
 
     async fn stop(&self) {
         self.stop.cancel();
+        self.stop_writing().await;
+        // Last: traces are linked to their models once they are written.
+        #[cfg(feature = "client")]
+        if let Some(models) = &self.models {
+            models.finish().await;
+        }
+    }
+
+    async fn stop_writing(&self) {
         match &self.backend {
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             Backend::Sql(sql, batcher) => {
                 batcher.shutdown().await;
                 sql.close().await;
             }
-            Backend::Rest(_, batcher) => batcher.shutdown().await,
+            Backend::Rest(rest, batcher) => {
+                batcher.shutdown().await;
+                rest.close().await;
+            }
         }
     }
 }

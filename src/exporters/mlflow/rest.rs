@@ -11,6 +11,7 @@ use super::connection::Connection;
 use super::mapper::Mapper;
 use super::report::Reporter;
 use super::route::{Experiments, Router, trace_number, traces};
+use super::runs::{FollowUp, Follower};
 use crate::mapping::TraceUpdate;
 use crate::mapping::routing::{MAX_RUN_ID, run_ids};
 use crate::otlp::Refusal;
@@ -25,6 +26,7 @@ use crate::telemetry::InFlight;
 pub(super) struct Server {
     pub(super) store: RestStore,
     pub(super) router: Router,
+    pub(super) follower: Follower,
 }
 
 /// Prepares requests for the server.
@@ -49,21 +51,49 @@ impl Rest {
         let weight = Weight::of(&request);
         let server = self.connection.get().await?;
         let experiments = server.router.route(&request, &reporter.metrics).await?;
+        let (updates, follow_up) = self.follow_up(server, &request, &experiments).await?;
         let (payload, refusals) = if server.store.protocol().await? == Protocol::Otlp {
             let enriched = self.mapper.enrich(&request, reporter).await?;
             let (body, mut refusals) = match &enriched {
                 Some(enriched) => (&enriched.request, enriched.refusals.clone()),
                 None => (&request.body, Vec::new()),
             };
-            let (shipments, homeless) = split(body, &experiments, &request.metadata);
+            let (mut shipments, homeless) = split(body, &experiments, &request.metadata);
+            link(&mut shipments, &updates);
             refusals.extend(homeless);
             (Payload::Otlp(shipments), refusals)
         } else {
             let workspace = request.metadata.workspace.clone();
-            let mapped = self.mapper.map(&request, experiments, reporter).await?;
+            let mut mapped = self.mapper.map(&request, experiments, reporter).await?;
+            for (update, linked) in mapped.updates.iter_mut().zip(updates) {
+                update.run_ids = linked.run_ids;
+            }
             (Payload::Mapped { workspace, updates: mapped.updates }, mapped.refusals)
         };
-        Ok(PreparedRequest { payload, refusals, weight, _in_flight: in_flight })
+        Ok(PreparedRequest { payload, refusals, follow_up, weight, _in_flight: in_flight })
+    }
+
+    /// Which runs the traces belong to, if runs are made: the mapping tells what of a trace decides it.
+    async fn follow_up(
+        &self,
+        server: &Server,
+        request: &Arc<TraceRequest>,
+        experiments: &Experiments,
+    ) -> Result<(Vec<TraceUpdate>, FollowUp), StoreError> {
+        let mut updates = Vec::new();
+        // Runs are made in the exporter's own workspace, where traces of another could not be linked.
+        if server.follower.makes_runs() && request.metadata.workspace.is_none() {
+            updates = self.mapper.look(request, experiments.clone()).await?.updates;
+        }
+        let follow_up = server.follower.prepare(request, &mut updates).await?;
+        Ok((updates, follow_up))
+    }
+
+    /// Brings the runs up to date.
+    pub(super) async fn close(&self) {
+        if let Some(server) = self.connection.established() {
+            server.follower.shutdown().await;
+        }
     }
 }
 
@@ -102,6 +132,7 @@ impl Payload {
 pub(super) struct PreparedRequest {
     pub(super) payload: Payload,
     pub(super) refusals: Vec<Refusal>,
+    pub(super) follow_up: FollowUp,
     pub(super) weight: Weight,
     /// Counts the request as waiting until it is answered.
     pub(super) _in_flight: InFlight,
@@ -132,10 +163,11 @@ impl RestSink {
             // where some were refused, each request is sent again on its own.
             match self.send(Payload::Otlp(shipments)).await {
                 Ok(refusals) if refusals.is_empty() => {
-                    return items
-                        .into_iter()
-                        .map(|item| Ok(self.sent(item.into_pending(), refusals.clone())))
-                        .collect();
+                    let mut deliveries = Vec::with_capacity(items.len());
+                    for item in items {
+                        deliveries.push(self.sent(item.into_pending(), refusals.clone()).await);
+                    }
+                    return deliveries;
                 }
                 Ok(_) | Err(StoreError::Reject { .. }) => {}
                 Err(error) => {
@@ -149,7 +181,7 @@ impl RestSink {
         for item in items {
             let (payload, pending) = item.split();
             deliveries.push(match self.send(payload).await {
-                Ok(refusals) => Ok(self.sent(pending, refusals)),
+                Ok(refusals) => self.sent(pending, refusals).await,
                 Err(error) => Err(self.reporter.failed(pending.spans, &error)),
             });
         }
@@ -178,20 +210,26 @@ impl RestSink {
         Ok(refusals)
     }
 
-    fn sent(&self, pending: Pending, refused: Vec<Refusal>) -> Delivered {
+    async fn sent(&self, mut pending: Pending, refused: Vec<Refusal>) -> Delivery {
+        let follow_up = std::mem::take(&mut pending.follow_up);
+        let followed = match self.connection.get().await {
+            Ok(server) => server.follower.committed(follow_up).await,
+            Err(error) => Err(error),
+        };
+        followed.map_err(|error| self.reporter.failed(pending.spans, &error))?;
         self.reporter.refused("store", refused.iter().map(|refusal| refusal.spans).sum());
         let mut refusals = pending.refusals;
         refusals.extend(refused);
         let delivered = Delivered { refusals };
         self.reporter.sent(pending.spans.saturating_sub(delivered.refused_spans()));
-        delivered
+        Ok(delivered)
     }
 }
 
 impl PreparedRequest {
     fn split(self) -> (Payload, Pending) {
-        let Self { payload, refusals, weight, _in_flight } = self;
-        (payload, Pending { refusals, spans: weight.spans, _in_flight })
+        let Self { payload, refusals, follow_up, weight, _in_flight } = self;
+        (payload, Pending { refusals, follow_up, spans: weight.spans, _in_flight })
     }
 
     fn into_pending(self) -> Pending {
@@ -202,6 +240,7 @@ impl PreparedRequest {
 /// A request that is being written.
 struct Pending {
     refusals: Vec<Refusal>,
+    follow_up: FollowUp,
     spans: usize,
     _in_flight: InFlight,
 }
@@ -224,6 +263,24 @@ fn join(items: &[PreparedRequest]) -> Option<Vec<Shipment>> {
         }
     }
     Some(joined)
+}
+
+/// Links the traces to the runs of their updates.
+fn link(shipments: &mut [Shipment], updates: &[TraceUpdate]) {
+    for update in updates {
+        let mut shipments = shipments.iter_mut();
+        let Some(shipment) =
+            shipments.find(|shipment| shipment.destination.experiment_id == update.experiment_id)
+        else {
+            continue;
+        };
+        for run_id in &update.run_ids {
+            let link = RunLink { trace_id: update.trace_id.clone(), run_id: run_id.clone() };
+            if !shipment.links.contains(&link) {
+                shipment.links.push(link);
+            }
+        }
+    }
 }
 
 /// Splits a request by destination; the spans of a destination keep their order. A span without a

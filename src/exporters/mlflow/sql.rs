@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::mapper::Mapper;
 use super::report::Reporter;
 use super::route::Router;
+use super::runs::{FollowUp, Follower};
 use crate::mapping::TraceUpdate;
 use crate::otlp::Refusal;
 use crate::pipeline::{Delivered, Delivery, TraceRequest};
@@ -21,6 +22,7 @@ use crate::telemetry::InFlight;
 pub(super) struct Database {
     pub(super) store: Arc<SqlStore>,
     pub(super) router: Router,
+    pub(super) follower: Follower,
 }
 
 /// Maps requests for the database.
@@ -42,14 +44,17 @@ impl Sql {
     ) -> Result<MappedRequest, StoreError> {
         let in_flight = reporter.metrics.in_flight(request.metadata.bytes);
         let weight = Weight::of(&request);
-        let experiments = self.connection.get().await?.router.route(&request, &reporter.metrics).await?;
-        let mapped = self.mapper.map(&request, experiments, reporter).await?;
-        Ok(MappedRequest { updates: mapped.updates, refusals: mapped.refusals, weight, in_flight })
+        let database = self.connection.get().await?;
+        let experiments = database.router.route(&request, &reporter.metrics).await?;
+        let mut mapped = self.mapper.map(&request, experiments, reporter).await?;
+        let follow_up = database.follower.prepare(&request, &mut mapped.updates).await?;
+        Ok(MappedRequest { updates: mapped.updates, refusals: mapped.refusals, follow_up, weight, in_flight })
     }
 
     /// Closes the database.
     pub(super) async fn close(&self) {
         if let Some(database) = self.connection.established() {
+            database.follower.shutdown().await;
             database.store.close().await;
         }
     }
@@ -59,6 +64,7 @@ impl Sql {
 pub(super) struct MappedRequest {
     pub(super) updates: Vec<TraceUpdate>,
     pub(super) refusals: Vec<Refusal>,
+    pub(super) follow_up: FollowUp,
     pub(super) weight: Weight,
     pub(super) in_flight: InFlight,
 }
@@ -91,6 +97,7 @@ impl SqlSink {
                 end: updates.len(),
                 spans: item.weight.spans,
                 refusals: item.refusals,
+                follow_up: item.follow_up,
                 _in_flight: item.in_flight,
             });
         }
@@ -98,7 +105,10 @@ impl SqlSink {
         let outcome = self.write_updates(updates).await;
         self.reporter.wrote(started.elapsed(), outcome.as_ref().err());
         match outcome {
-            Ok(refused) => self.answer(pending, refused),
+            Ok(refused) => {
+                let followed = self.follow(&mut pending).await;
+                self.answer(pending, refused, followed)
+            }
             Err(error) => pending.iter().map(|item| Err(self.reporter.failed(item.spans, &error))).collect(),
         }
     }
@@ -110,16 +120,35 @@ impl SqlSink {
         self.connection.get().await?.store.write(updates).await
     }
 
+    /// Does what follows from the spans of each request.
+    async fn follow(&self, pending: &mut [Pending]) -> Vec<Result<(), StoreError>> {
+        let mut followed = Vec::with_capacity(pending.len());
+        for item in pending {
+            let follow_up = std::mem::take(&mut item.follow_up);
+            followed.push(match self.connection.get().await {
+                Ok(database) => database.follower.committed(follow_up).await,
+                Err(error) => Err(error),
+            });
+        }
+        followed
+    }
+
     /// Gives each request the refusals of its own updates.
-    fn answer(&self, pending: Vec<Pending>, mut refused: Vec<RefusedUpdate>) -> Vec<Delivery> {
+    fn answer(
+        &self,
+        pending: Vec<Pending>,
+        mut refused: Vec<RefusedUpdate>,
+        followed: Vec<Result<(), StoreError>>,
+    ) -> Vec<Delivery> {
         refused.sort_by_key(|update| update.index);
         let mut refused = refused.into_iter().peekable();
-        let answers = pending.into_iter().map(|item| {
+        let answers = pending.into_iter().zip(followed).map(|(item, followed)| {
             let mut refusals = item.refusals;
             while let Some(update) = refused.next_if(|update| update.index < item.end) {
                 self.reporter.refused("store", update.spans);
                 refusals.push(Refusal { spans: update.spans, reason: update.reason });
             }
+            followed.map_err(|error| self.reporter.failed(item.spans, &error))?;
             let delivered = Delivered { refusals };
             self.reporter.sent(item.spans.saturating_sub(delivered.refused_spans()));
             Ok(delivered)
@@ -134,5 +163,6 @@ struct Pending {
     end: usize,
     spans: usize,
     refusals: Vec<Refusal>,
+    follow_up: FollowUp,
     _in_flight: InFlight,
 }

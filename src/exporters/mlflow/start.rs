@@ -14,6 +14,9 @@ use super::report::Reporter;
 use super::rest::{Rest, RestSink, Server};
 use super::route::Router;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
+use super::runs::DatabaseBackend;
+use super::runs::{Follower, ServerBackend};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 use super::sql::{Database, Sql, SqlSink};
 use super::{Backend, MlflowExporter};
 use crate::mapping::prices::{PriceCatalogue, PricesError};
@@ -72,7 +75,15 @@ impl MlflowExporter {
             _ => database(&config, &uri, &reporter, &stop).await?,
         };
         reporter.health.ready();
-        Ok(Self { id, reporter, backend, target: uri.to_string(), stop })
+        Ok(Self {
+            id,
+            reporter,
+            backend,
+            target: uri.to_string(),
+            stop,
+            #[cfg(feature = "client")]
+            models: super::models::Watch::start(&config),
+        })
     }
 }
 
@@ -107,13 +118,14 @@ async fn server(
     let options = config.rest_options()?;
     let writers = options.max_concurrent_requests;
     let store = RestStore::connect(config.tracking_uri.expose_secret(), options)?;
-    let rule = config.experiment.clone();
+    let (rule, runs) = (config.experiment.clone(), config.runs.clone());
     let connect = move || {
-        let (store, rule) = (store.clone(), rule.clone());
+        let (store, rule, runs) = (store.clone(), rule.clone(), runs.clone());
         Box::pin(async move {
             store.probe().await?;
             let router = Router::new(rule, Arc::new(store.clone())).await?;
-            Ok(Server { store, router })
+            let follower = Follower::start(Arc::new(ServerBackend { store: store.clone() }), runs);
+            Ok(Server { store, router, follower })
         }) as BoxFuture<'static, _>
     };
     let connection = Connection::start(Box::new(connect), reporter.health.clone(), stop.clone()).await?;
@@ -156,13 +168,18 @@ async fn database(
         TrackingUri::Postgresql(_) => mapping::Backend::Postgres,
         _ => mapping::Backend::Sqlite,
     };
-    let (target, rule) = (uri.clone(), config.experiment.clone());
+    let (target, rule, runs) = (uri.clone(), config.experiment.clone(), config.runs.clone());
+    let artifacts = config.artifacts_destination.clone().or_else(|| beside(uri));
     let connect = move || {
         let (target, rule) = (target.clone(), rule.clone());
+        let (runs, artifacts) = (runs.clone(), artifacts.clone());
         Box::pin(async move {
             let store = Arc::new(SqlStore::connect(&target, SqlOptions::default()).await?);
             let directory: Arc<dyn ExperimentDirectory> = Arc::clone(&store) as _;
-            Ok(Database { router: Router::new(rule, directory).await?, store })
+            let router = Router::new(rule, directory).await?;
+            let backend = DatabaseBackend { store: Arc::clone(&store), artifacts };
+            let follower = Follower::start(Arc::new(backend), runs);
+            Ok(Database { router, store, follower })
         }) as BoxFuture<'static, _>
     };
     let connection = Connection::start(Box::new(connect), reporter.health.clone(), stop.clone()).await?;
@@ -172,6 +189,15 @@ async fn database(
     let writers = if matches!(uri, TrackingUri::Postgresql(_)) { 2 } else { 1 };
     let limits = BatchLimits { batch: whole_batch(config), waiting: WAITING, writers };
     Ok(Backend::Sql(sql, Batcher::start(Arc::new(sink), limits)))
+}
+
+/// Where `mlflow ui` and `mlflow server` keep artifacts, if they are started beside the database file.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn beside(uri: &TrackingUri) -> Option<std::path::PathBuf> {
+    match uri {
+        TrackingUri::Sqlite(location) => Some(location.path().with_file_name("mlartifacts")),
+        _ => None,
+    }
 }
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]

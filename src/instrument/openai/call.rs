@@ -11,6 +11,7 @@ use opentelemetry::{Context, global};
 use super::error::CallError;
 use super::exchange;
 use super::facts::{Facts, Wants};
+use super::model_call::ModelCall;
 use super::report;
 use super::request;
 use super::route::{Api, route};
@@ -192,7 +193,11 @@ impl Call {
         if !span.is_recording() {
             facts.forget_span_content();
         }
-        Some(Box::new(Traced::new(found.api, span, facts, server, provider)))
+        let mut traced = Traced::new(found.api, span, facts, server, provider);
+        if self.instrumentation.logs_models() {
+            traced.model_call = ModelCall::of(request, &found, &self.parent, &traced.span);
+        }
+        Some(Box::new(traced))
     }
 
     /// Where the content of this call goes. Under a parent that is not sampled there will be no span.

@@ -21,6 +21,7 @@ mod facts;
 mod images;
 mod layer;
 mod media_stream;
+mod model_call;
 mod moderations;
 mod multipart;
 mod provider;
@@ -40,4 +41,7 @@ mod tests;
 
 pub use client::InstrumentClient;
 pub use layer::{OpenAiLayer, OpenAiService};
+pub(crate) use model_call::{ModelCall, ModelHook};
 pub use realtime::RealtimeSession;
+#[cfg(all(feature = "autolog", feature = "client"))]
+pub(crate) use route::Api;

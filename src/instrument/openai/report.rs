@@ -52,6 +52,10 @@ pub(super) fn report(
         traced.span.set_status(Status::error(message));
     }
     traced.span.end();
+    // A call that failed says nothing of a model that works.
+    if let Some(call) = traced.model_call.filter(|_| error.is_none()) {
+        instrumentation.saw_model(call);
+    }
 }
 
 /// How the call ended, and how its stream did.

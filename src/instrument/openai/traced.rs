@@ -6,6 +6,7 @@ use opentelemetry::{KeyValue, StringValue, global};
 use super::error::CallError;
 use super::exchange;
 use super::facts::Facts;
+use super::model_call::ModelCall;
 use super::multipart;
 use super::route::Api;
 use super::server::Server;
@@ -28,6 +29,8 @@ pub(super) struct Traced {
     pub(super) stream: Option<Stream>,
     /// The caller did not ask for usage, the layer did.
     pub(super) hides_usage: bool,
+    /// For whoever logs models.
+    pub(super) model_call: Option<ModelCall>,
 }
 
 /// How a call came to its end.
@@ -58,7 +61,18 @@ impl Traced {
         server: Server,
         provider: StringValue,
     ) -> Self {
-        Self { api, span, facts, server, provider, resends: 0, form: None, stream: None, hides_usage: false }
+        Self {
+            api,
+            span,
+            facts,
+            server,
+            provider,
+            resends: 0,
+            form: None,
+            stream: None,
+            hides_usage: false,
+            model_call: None,
+        }
     }
 
     /// The span's name.

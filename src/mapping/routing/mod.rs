@@ -11,6 +11,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::mapping) use source::attribute_text;
 pub use source::{InvalidSource, Source};
 
 /// Longest name of an experiment, in characters, that MLflow takes.
@@ -159,7 +160,7 @@ impl<'a> RoutedSpan<'a> {
 pub fn run_ids(header: Option<&str>, spans: &[RoutedSpan<'_>], longest: usize) -> Vec<String> {
     let header = header.filter(|_| spans.iter().any(|span| span.is_root)).map(str::to_owned);
     let named = spans.iter().flat_map(|span| {
-        let of = |attributes| source::attribute_text(attributes, RUN_ID);
+        let of = |attributes| attribute_text(attributes, RUN_ID);
         [of(span.attributes), of(span.resource)].into_iter().flatten()
     });
     let mut ids = Vec::new();

@@ -124,7 +124,7 @@ impl Part {
 }
 
 /// The value of an attribute as text, of its last occurrence; none for lists, maps and bytes.
-pub(super) fn attribute_text(attributes: &[KeyValue], key: &str) -> Option<String> {
+pub(in crate::mapping) fn attribute_text(attributes: &[KeyValue], key: &str) -> Option<String> {
     let found = attributes.iter().rev().find(|attribute| attribute.key == key)?;
     match found.value.as_ref()?.value.as_ref()? {
         Value::String(text) => Some(text.clone()),

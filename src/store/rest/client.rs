@@ -1,6 +1,9 @@
 //! One MLflow server over HTTP: requests with everything that the configuration adds, and answers
 //! named for what they are.
 
+use std::sync::Arc;
+#[cfg(feature = "client")]
+use std::time::Duration;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
@@ -42,16 +45,33 @@ impl Call {
 pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
-    credentials: Credentials,
+    credentials: Arc<Credentials>,
     headers: HeaderMap,
     retry: RetryConfig,
+    #[cfg(feature = "client")]
+    timeout: Duration,
     permits: Semaphore,
 }
 
 impl Client {
     pub(super) fn new(tracking_uri: &str, options: &RestOptions) -> Result<Self, RestError> {
         let mut base = parse_base(tracking_uri)?;
-        let credentials = Credentials::new(&options.auth, take_user(&mut base))?;
+        let credentials = Credentials::of(options, take_user(&mut base))?;
+        Self::with_parts(base, Arc::new(credentials), options)
+    }
+
+    /// The same server and credentials, over connections of its own: those of a client are served by
+    /// the runtime that opened them, and stand still with it.
+    #[cfg(feature = "client")]
+    pub(super) fn with_own_connections(&self, options: &RestOptions) -> Result<Self, RestError> {
+        Self::with_parts(self.base.clone(), Arc::clone(&self.credentials), options)
+    }
+
+    fn with_parts(
+        base: Url,
+        credentials: Arc<Credentials>,
+        options: &RestOptions,
+    ) -> Result<Self, RestError> {
         install_crypto_provider();
         let builder = reqwest::Client::builder()
             .user_agent(concat!("otel-mlflow/", env!("CARGO_PKG_VERSION")))
@@ -66,6 +86,8 @@ impl Client {
             credentials,
             headers: headers(options)?,
             retry: options.retry_on_failure,
+            #[cfg(feature = "client")]
+            timeout: options.timeout,
             permits: Semaphore::new(options.max_concurrent_requests.max(1)),
         })
     }
@@ -111,21 +133,56 @@ impl Client {
     }
 
     async fn attempt(&self, call: &Call, reread: bool) -> Result<Answer, RestError> {
-        let mut request =
-            self.http.request(call.method.clone(), call.url.clone()).headers(self.headers.clone());
-        if let Some(header) = self.credentials.header(reread).await? {
-            request = request.header(header::AUTHORIZATION, header);
-        }
-        request = request.headers(call.headers.clone());
+        let mut request = self.request(call, reread).await?;
         if let Some(body) = &call.body {
             request = request.body(body.clone());
         }
         // The semaphore is never closed, so a permit always comes.
         let _permit = self.permits.acquire().await.ok();
-        let failed = |error| RestError::from_transport(self.server(), error);
-        let response = request.send().await.map_err(failed)?;
-        let answer = read(response).await.map_err(failed)?;
+        let response = request.send().await.map_err(|error| self.failed(error))?;
+        self.checked(call, response).await
+    }
+
+    /// The request without its body. Credentials go to the server's own host alone.
+    pub(super) async fn request(
+        &self,
+        call: &Call,
+        reread: bool,
+    ) -> Result<reqwest::RequestBuilder, RestError> {
+        let mut request = self.http.request(call.method.clone(), call.url.clone());
+        if call.url.host() == self.base.host() {
+            request = request.headers(self.headers.clone());
+            if let Some(header) = self.credentials.header(reread, &self.http).await? {
+                request = request.header(header::AUTHORIZATION, header);
+            }
+        }
+        Ok(request.headers(call.headers.clone()))
+    }
+
+    /// Reads the whole answer, and names a failure.
+    pub(super) async fn checked(
+        &self,
+        call: &Call,
+        response: reqwest::Response,
+    ) -> Result<Answer, RestError> {
+        let answer = read(response).await.map_err(|error| self.failed(error))?;
         answer::check(answer, call.url.as_str(), self.server(), self.credentials.kind())
+    }
+
+    pub(super) fn failed(&self, error: reqwest::Error) -> RestError {
+        RestError::from_transport(self.server(), error)
+    }
+
+    /// Whether a 401 may be cured by reading the credentials again.
+    #[cfg(feature = "client")]
+    pub(super) fn may_change_credentials(&self) -> bool {
+        self.credentials.may_change()
+    }
+
+    /// How long a request may take.
+    #[cfg(feature = "client")]
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
     }
 }
 
@@ -211,7 +268,7 @@ mod tests {
     fn credentials_in_the_address_are_used_and_never_shown() {
         let client = client("https://us%40er:pa%3Ass@example.org/x");
         assert_eq!(client.server(), "https://example.org/x");
-        assert!(matches!(client.credentials, Credentials::Fixed { .. }));
+        assert!(matches!(*client.credentials, Credentials::Fixed { .. }));
         assert!(!format!("{client:?}").contains("ss@"), "{client:?}");
         assert_eq!(percent_decode("a%3Ab%zz%4"), "a:b%zz%4");
     }

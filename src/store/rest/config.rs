@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::oauth::ClientCredentials;
+
 /// Credentials for the MLflow server: a bearer token, or a user name and a password.
 ///
 /// Without any, MLflow's own are used: `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`,
@@ -88,6 +90,8 @@ pub enum Compression {
 pub struct RestOptions {
     /// Credentials.
     pub auth: AuthConfig,
+    /// A client that gets tokens from a server of its own, instead of `auth`.
+    pub client_credentials: Option<ClientCredentials>,
     /// TLS.
     pub tls: TlsConfig,
     /// Headers to add to every request; their values are kept out of logs.
@@ -110,6 +114,7 @@ impl Default for RestOptions {
     fn default() -> Self {
         Self {
             auth: AuthConfig::default(),
+            client_credentials: None,
             tls: TlsConfig::default(),
             headers: BTreeMap::new(),
             workspace: None,

@@ -9,7 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{AuthConfig, RestError};
+use super::oauth::Tokens;
+use super::{AuthConfig, RestError, RestOptions};
 
 /// Credentials as they are sent.
 #[derive(Debug)]
@@ -17,11 +18,23 @@ pub(super) enum Credentials {
     None,
     Fixed { header: HeaderValue, kind: &'static str },
     File(TokenFile),
+    Granted(Tokens),
 }
 
 impl Credentials {
+    /// The credentials of the options; user name and password in the tracking URI come first.
+    pub(super) fn of(
+        options: &RestOptions,
+        in_url: Option<(String, SecretString)>,
+    ) -> Result<Self, RestError> {
+        match (&options.client_credentials, &in_url) {
+            (Some(client), None) => Ok(Self::Granted(Tokens::new(client.clone()))),
+            _ => Self::new(&options.auth, in_url),
+        }
+    }
+
     /// Checks the configuration; user name and password in the tracking URI come first.
-    pub(super) fn new(auth: &AuthConfig, in_url: Option<(String, SecretString)>) -> Result<Self, RestError> {
+    fn new(auth: &AuthConfig, in_url: Option<(String, SecretString)>) -> Result<Self, RestError> {
         if let Some((username, password)) = in_url {
             return basic(&username, &password, "sent the user name and password of the tracking URI");
         }
@@ -47,18 +60,24 @@ impl Credentials {
         }
     }
 
-    /// The header for the next request; `reread` skips what is remembered of a token file.
-    pub(super) async fn header(&self, reread: bool) -> Result<Option<HeaderValue>, RestError> {
+    /// The header for the next request; `reread` skips what is remembered of a token file, or a
+    /// granted token. `http` is what tokens are asked for with.
+    pub(super) async fn header(
+        &self,
+        reread: bool,
+        http: &reqwest::Client,
+    ) -> Result<Option<HeaderValue>, RestError> {
         match self {
             Self::None => Ok(None),
             Self::Fixed { header, .. } => Ok(Some(header.clone())),
             Self::File(file) => file.header(reread).await.map(Some),
+            Self::Granted(tokens) => tokens.header(reread, http).await.map(Some),
         }
     }
 
     /// Whether the credentials can be another the next time.
     pub(super) fn may_change(&self) -> bool {
-        matches!(self, Self::File(_))
+        matches!(self, Self::File(_) | Self::Granted(_))
     }
 
     /// Which kind is sent, for messages.
@@ -67,6 +86,7 @@ impl Credentials {
             Self::None => "sent no credentials",
             Self::Fixed { kind, .. } => kind,
             Self::File(_) => "sent the token of `auth.token_file`",
+            Self::Granted(_) => "sent a token of the client id and secret",
         }
     }
 }
@@ -112,7 +132,7 @@ fn basic(username: &str, password: &SecretString, kind: &'static str) -> Result<
     Ok(Credentials::Fixed { header: secret_header(&format!("Basic {encoded}"))?, kind })
 }
 
-fn bearer(token: &str) -> Result<HeaderValue, RestError> {
+pub(super) fn bearer(token: &str) -> Result<HeaderValue, RestError> {
     secret_header(&format!("Bearer {token}"))
 }
 
@@ -127,6 +147,11 @@ fn secret_header(text: &str) -> Result<HeaderValue, RestError> {
 mod tests {
     use super::*;
 
+    fn http() -> reqwest::Client {
+        crate::tls::install_crypto_provider();
+        reqwest::Client::new()
+    }
+
     #[tokio::test]
     async fn each_kind_has_its_header() {
         let basic = AuthConfig {
@@ -134,14 +159,14 @@ mod tests {
             password: Some("open sesame".into()),
             ..AuthConfig::default()
         };
-        let header = Credentials::new(&basic, None).unwrap().header(false).await.unwrap().unwrap();
+        let header = Credentials::new(&basic, None).unwrap().header(false, &http()).await.unwrap().unwrap();
         assert_eq!(header, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
         let token = AuthConfig { token: Some("t".into()), ..AuthConfig::default() };
-        let header = Credentials::new(&token, None).unwrap().header(false).await.unwrap().unwrap();
+        let header = Credentials::new(&token, None).unwrap().header(false, &http()).await.unwrap().unwrap();
         assert_eq!(header, "Bearer t");
         assert_eq!(format!("{header:?}"), "Sensitive");
         let in_url = Some(("u".to_owned(), "p".into()));
-        let header = Credentials::new(&token, in_url).unwrap().header(false).await.unwrap().unwrap();
+        let header = Credentials::new(&token, in_url).unwrap().header(false, &http()).await.unwrap().unwrap();
         assert_eq!(header, "Basic dTpw");
     }
 
@@ -169,18 +194,18 @@ mod tests {
         write("one\n", early);
         let auth = AuthConfig { token_file: Some(path.clone()), ..AuthConfig::default() };
         let credentials = Credentials::new(&auth, None).unwrap();
-        assert_eq!(credentials.header(false).await.unwrap().unwrap(), "Bearer one");
+        assert_eq!(credentials.header(false, &http()).await.unwrap().unwrap(), "Bearer one");
         write("two", early);
-        assert_eq!(credentials.header(false).await.unwrap().unwrap(), "Bearer one");
-        assert_eq!(credentials.header(true).await.unwrap().unwrap(), "Bearer two");
+        assert_eq!(credentials.header(false, &http()).await.unwrap().unwrap(), "Bearer one");
+        assert_eq!(credentials.header(true, &http()).await.unwrap().unwrap(), "Bearer two");
         write("three", early + std::time::Duration::from_secs(1));
-        assert_eq!(credentials.header(false).await.unwrap().unwrap(), "Bearer three");
+        assert_eq!(credentials.header(false, &http()).await.unwrap().unwrap(), "Bearer three");
     }
 
     #[tokio::test]
     async fn a_missing_file_is_named() {
         let auth = AuthConfig { token_file: Some("/no/such/file".into()), ..AuthConfig::default() };
-        let error = Credentials::new(&auth, None).unwrap().header(false).await.unwrap_err();
+        let error = Credentials::new(&auth, None).unwrap().header(false, &http()).await.unwrap_err();
         assert!(error.to_string().contains("/no/such/file"), "{error}");
     }
 }

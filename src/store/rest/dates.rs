@@ -22,7 +22,7 @@ fn date_from_days(days: u64) -> (u64, u64, u64) {
 }
 
 /// Milliseconds since the Unix epoch as RFC 3339 in UTC; a time before it counts as the epoch.
-pub(super) fn to_rfc3339(milliseconds: i64) -> String {
+pub(in crate::store) fn to_rfc3339(milliseconds: i64) -> String {
     let milliseconds = u64::try_from(milliseconds).unwrap_or(0);
     let (seconds, fraction) = (milliseconds / 1_000, milliseconds % 1_000);
     let (year, month, day) = date_from_days(seconds / 86_400);
@@ -47,7 +47,7 @@ pub(super) fn from_rfc3339(text: &str) -> Option<i64> {
 }
 
 /// Milliseconds as a protobuf duration, such as `0.061s`.
-pub(super) fn to_duration(milliseconds: i64) -> String {
+pub(in crate::store) fn to_duration(milliseconds: i64) -> String {
     let sign = if milliseconds < 0 { "-" } else { "" };
     let milliseconds = milliseconds.unsigned_abs();
     format!("{sign}{}.{:03}s", milliseconds / 1_000, milliseconds % 1_000)

@@ -60,6 +60,23 @@ pub enum RestError {
         #[source]
         source: reqwest::Error,
     },
+    /// The server sends no more of an answer that it has begun.
+    #[error("{server} sent nothing for {seconds} s in the middle of a file")]
+    Stalled {
+        /// Address of the server.
+        server: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// A file of ours that should be sent.
+    #[error("cannot read {}: {source}", path.display())]
+    LocalFile {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
     /// The connection ended before the whole answer had arrived.
     #[error("{server} broke the connection before its answer was complete ({detail})")]
     Truncated {
@@ -220,6 +237,7 @@ impl RestError {
             Self::Dns { .. }
                 | Self::Connect { .. }
                 | Self::Timeout { .. }
+                | Self::Stalled { .. }
                 | Self::Truncated { .. }
                 | Self::Unavailable { .. }
                 | Self::Internal { .. }

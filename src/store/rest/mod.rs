@@ -8,30 +8,41 @@
 //! and jitter, and what MLflow refuses for good is narrowed down to the spans that cause it.
 
 mod answer;
+#[cfg(feature = "client")]
+mod artifacts;
 mod client;
 mod config;
 mod credentials;
-mod dates;
+mod databricks;
+pub(in crate::store) mod dates;
 mod environment;
 mod error;
 mod experiments;
 mod legacy;
 mod links;
+mod oauth;
 mod retry;
+mod run_traces;
 mod server;
 mod spans;
 mod tls;
+mod tracking;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 
+#[cfg(feature = "client")]
+pub(crate) use artifacts::{Download, ProxyPath, Upload};
+
 pub use crate::tls::install_crypto_provider;
 pub use config::{AuthConfig, Compression, RestOptions, RetryConfig, TlsConfig};
+pub use databricks::databricks;
 pub use environment::fill_from_environment;
 pub use error::RestError;
 pub use links::RunLink;
+pub use oauth::ClientCredentials;
 pub use server::{Protocol, ServerInfo};
 #[cfg(feature = "autolog")]
 pub(crate) use tls::configure as configure_tls;
@@ -95,6 +106,25 @@ impl RestStore {
         Ok(Self { inner: Arc::clone(&self.inner), workspace: Some(workspace_value(workspace)?) })
     }
 
+    /// The same server over connections of its own. The connections of a store belong to the
+    /// runtime in which they were opened; a thread with another runtime needs its own. `retry` says
+    /// how its calls are repeated.
+    ///
+    /// # Errors
+    ///
+    /// If a certificate file can no longer be read.
+    #[cfg(feature = "client")]
+    pub fn with_own_connections(&self, retry: RetryConfig) -> Result<Self, RestError> {
+        let options = RestOptions { retry_on_failure: retry, ..self.inner.options.clone() };
+        let inner = Inner {
+            client: self.inner.client.with_own_connections(&options)?,
+            options,
+            info: RwLock::default(),
+            turns: legacy::Turns::default(),
+        };
+        Ok(Self { inner: Arc::new(inner), workspace: self.workspace.clone() })
+    }
+
     /// Address of the server, without credentials.
     pub fn server(&self) -> &str {
         self.inner.client.server()
@@ -119,6 +149,20 @@ impl RestStore {
     /// As [`Self::probe`].
     pub async fn protocol(&self) -> Result<Protocol, StoreError> {
         Ok(self.info().await?.protocol)
+    }
+
+    /// Whether the server is older than MLflow 3. One that says no version, as Databricks, is not.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not answer until the time for retries is over.
+    pub async fn is_mlflow_2(&self) -> Result<bool, RestError> {
+        match self.info().await {
+            Ok(info) => Ok(info.version.starts_with("2.")),
+            Err(RestError::TooOld { .. }) => Ok(true),
+            Err(error) if error.is_passing() => Err(error),
+            Err(_) => Ok(false),
+        }
     }
 
     async fn info(&self) -> Result<ServerInfo, RestError> {

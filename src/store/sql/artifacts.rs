@@ -20,7 +20,7 @@ fn split_at_query(uri: &str) -> (&str, &str) {
     uri.split_at(uri.find(['?', '#']).unwrap_or(uri.len()))
 }
 
-fn has_scheme(uri: &str) -> bool {
+pub(super) fn has_scheme(uri: &str) -> bool {
     let Some((scheme, _)) = uri.split_once(':') else { return false };
     scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '+' | '-' | '.'))

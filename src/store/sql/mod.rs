@@ -23,6 +23,7 @@ mod sqlite;
 #[cfg(test)]
 #[cfg(all(feature = "sqlite", feature = "postgres"))]
 mod tests;
+mod tracking;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

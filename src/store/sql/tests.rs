@@ -11,7 +11,7 @@ use crate::mapping::SpanUsage;
 use crate::mlflow::records::TraceState;
 
 /// A fresh database, and a way to look into it.
-struct Fresh {
+pub(super) struct Fresh {
     uri: String,
     server: Option<tokio_postgres::Client>,
     _folder: tempfile::TempDir,
@@ -37,7 +37,7 @@ impl Fresh {
     }
 
     /// One of each database.
-    async fn all() -> Vec<Self> {
+    pub(super) async fn all() -> Vec<Self> {
         let mut all = vec![Self::sqlite()];
         match std::env::var("OTEL_MLFLOW_TEST_POSTGRES") {
             Ok(url) => all.push(Self::postgres(&url).await),
@@ -46,7 +46,7 @@ impl Fresh {
         all
     }
 
-    async fn open(&self) -> SqlStore {
+    pub(super) async fn open(&self) -> SqlStore {
         self.try_open(SqlOptions::default()).await.unwrap()
     }
 
@@ -54,7 +54,7 @@ impl Fresh {
         SqlStore::connect(&TrackingUri::parse(&self.uri).unwrap(), options).await
     }
 
-    async fn run(&self, sql: &str) {
+    pub(super) async fn run(&self, sql: &str) {
         match &self.server {
             Some(client) => client.batch_execute(sql).await.unwrap(),
             None => rusqlite::Connection::open(&self.file).unwrap().execute_batch(sql).unwrap(),
@@ -62,7 +62,7 @@ impl Fresh {
     }
 
     /// The rows of a query, columns joined by `|`.
-    async fn rows(&self, sql: &str) -> Vec<String> {
+    pub(super) async fn rows(&self, sql: &str) -> Vec<String> {
         let Some(client) = &self.server else { return sqlite_rows(&self.file, sql) };
         let messages = client.simple_query(sql).await.unwrap();
         let rows = messages.iter().filter_map(|message| match message {

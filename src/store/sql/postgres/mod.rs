@@ -8,6 +8,7 @@ mod read;
 mod schema;
 mod session;
 mod tls;
+mod tracking;
 mod write;
 
 use std::ops::Range;

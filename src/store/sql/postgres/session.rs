@@ -1,5 +1,7 @@
 //! A connection with its statements prepared.
 
+use std::collections::HashMap;
+
 use tokio_postgres::{Client, Statement};
 
 use super::error::store_error;
@@ -25,6 +27,8 @@ pub(super) struct Session {
     pub(super) upsert_tags: Statement,
     pub(super) insert_metadata: Statement,
     pub(super) link_runs: Statement,
+    /// Statements of tracking, prepared when they are first needed.
+    pub(super) prepared: HashMap<String, Statement>,
 }
 
 impl Session {
@@ -46,6 +50,7 @@ impl Session {
             upsert_tags: prepare(write::UPSERT_TAGS).await?,
             insert_metadata: prepare(write::INSERT_METADATA).await?,
             link_runs: prepare(write::LINK_RUNS).await?,
+            prepared: HashMap::new(),
             client,
         })
     }

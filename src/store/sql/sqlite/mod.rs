@@ -5,6 +5,7 @@ mod directory;
 mod error;
 mod open;
 mod read;
+mod tracking;
 mod write;
 
 #[cfg(test)]

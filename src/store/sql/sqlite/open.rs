@@ -17,7 +17,7 @@ const SCHEMA: &str = include_str!("../schema/sqlite.sql");
 const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Every statement that the writer uses stays prepared.
-const PREPARED: usize = 32;
+const PREPARED: usize = 128;
 
 /// Set on each connection. `FULL` makes a commit durable before it is acknowledged. The log is moved
 /// by a [`Checkpointer`], not by the commit that happens to fill it.
