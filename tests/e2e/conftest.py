@@ -1,10 +1,13 @@
 """Fixtures: everything real, except OpenAI. Everything listens on free ports of 127.0.0.1 and ends with the run."""
 
 import itertools
+import os
 import sys
 from pathlib import Path
 
+import mlflow
 import pytest
+from mlflow.tracking import fluent
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -16,6 +19,16 @@ from support.mlflow_server import MlflowServer  # noqa: E402
 from support.postgres import Postgres  # noqa: E402
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def own_mlflow():
+    """What MLflow's client remembers for the process, or puts into its environment, is for one test: servers differ."""
+    yield
+    mlflow.clear_active_model()
+    fluent._active_experiment_id = None
+    for name in ("MLFLOW_EXPERIMENT_ID", "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

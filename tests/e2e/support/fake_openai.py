@@ -1,7 +1,8 @@
 """An endpoint that answers as the OpenAI API does. The only fake of these tests.
 
 What it answers follows from the request: tools given -> a call of the first for each city in the question, model
-`error-401` and the like -> that error, a model that begins with `no-such-` -> 404.
+`error-401` and the like -> that error, a model that begins with `no-such-` -> 404; a system message that asks for two
+sentences -> two, a question that asks for a score and its justification -> both.
 """
 
 import json
@@ -9,6 +10,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 ANSWER = "Paris is the capital of France."
+SECOND = "It lies on the Seine."
+JUDGED = ("score: 4\njustification: It says nearly what it should.", 4, "It says nearly what it should.")
 CITIES = ["Paris", "Oslo", "Rome"]
 # What the model fills in, as far as a tool has parameters of these names.
 ARGUMENTS = {"unit": "celsius", "location": "Seattle, WA"}
@@ -43,6 +46,8 @@ class FakeOpenAi:
     def __init__(self, together: int = 0):
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.barrier = threading.Barrier(together, timeout=30) if together else None
+        # What was asked: (path, body), the first first.
+        self.requests = self.server.requests = []
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
@@ -61,6 +66,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.requests.append((self.path, dict(request)))
         model = request.get("model", "")
         if model.startswith("error-"):
             return self.error(int(model.removeprefix("error-")))
@@ -123,8 +129,15 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("x-request-id", "req_fake0001")
 
 
+def answer(request: dict) -> str:
+    if "justification:" in question(request):
+        return JUDGED[0]
+    asked = " ".join(str(message.get("content")) for message in request["messages"] if message["role"] == "system")
+    return f"{ANSWER} {SECOND}" if "two sentences" in asked else ANSWER
+
+
 def chat(request: dict) -> dict:
-    message = {"role": "assistant", "content": request.get("answer", ANSWER), "refusal": None, "annotations": []}
+    message = {"role": "assistant", "content": request.get("answer", answer(request)), "refusal": None, "annotations": []}
     finish = "stop"
     if wants_tool(request):
         message, finish = {**message, "content": None, "tool_calls": tool_calls(request)}, "tool_calls"

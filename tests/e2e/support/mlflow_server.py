@@ -14,14 +14,14 @@ MLFLOW = Path(sys.executable).with_name("mlflow")
 class MlflowServer:
     """`mlflow server` on a free port; also serves the UI."""
 
-    def __init__(self, folder: Path, backend_uri: str, workers: int = 1):
+    def __init__(self, folder: Path, backend_uri: str, workers: int = 1, program: Path = MLFLOW, artifacts: list | None = None):
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = Process(
             "mlflow server",
-            [MLFLOW, "server", "--backend-store-uri", backend_uri, "--port", self.port, "--workers", workers,
-             "--artifacts-destination", folder / "artifacts"],
+            [program, "server", "--backend-store-uri", backend_uri, "--port", self.port, "--workers", workers,
+             *(artifacts or ["--artifacts-destination", folder / "artifacts"])],
             folder / "mlflow-server.log",
             # Background jobs of the server evaluate prompts and the like; nothing here needs them.
             env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
