@@ -171,6 +171,7 @@ impl Call {
         let keys = request::secrets(request);
         secrets::remember(&keys);
         let mut facts = Facts::new(self.instrumentation.clone(), self.wants(), keys);
+        facts.attributes.extend(Traced::identity(found.api, &provider, &server));
         self.add_scope(&mut facts);
         if found.api.is_inference() {
             agent::count_inference(&self.parent);
@@ -186,9 +187,8 @@ impl Call {
         if facts.request_model.is_none() {
             facts.requested_model(found.deployment.map(Into::into));
         }
-        let identity = Traced::identity(found.api, &provider, facts.request_model.as_ref(), &server);
-        facts.attributes.splice(0..0, identity);
-        facts.string(openai::API_TYPE, found.api.api_type().map(Into::into));
+        facts.name_model();
+        facts.constant(openai::API_TYPE, found.api.api_type());
         let span = self.span(Traced::name(found.api, facts.request_model.as_ref()), &mut facts);
         if !span.is_recording() {
             facts.forget_span_content();

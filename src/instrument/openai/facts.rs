@@ -15,9 +15,9 @@ use crate::semconv::gen_ai;
 /// Longer messages of errors are pages of proxies.
 const MAX_ERROR_BYTES: usize = 2000;
 
-/// Room for the attributes of a usual request, and not so much that allocators take a slower way: a
-/// little below a kilobyte.
-const USUAL_ATTRIBUTES: usize = 18;
+/// Room for the attributes of a usual request, and not so much that allocators take a slower way: well
+/// below a kilobyte with what they add. glibc clears its bins up for every block from 1,024 bytes on.
+const USUAL_ATTRIBUTES: usize = 16;
 
 /// Which signals content goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Facts {
     /// The attributes that the span does not have yet. They stay where events need them as well.
     pub(crate) fn for_span(&mut self) -> Vec<KeyValue> {
         if !self.wants.events {
-            return std::mem::replace(&mut self.attributes, Vec::with_capacity(16));
+            return std::mem::replace(&mut self.attributes, Vec::with_capacity(USUAL_ATTRIBUTES));
         }
         let new = self.attributes.get(self.on_span..).unwrap_or_default().to_vec();
         self.on_span = self.attributes.len();
@@ -149,6 +149,11 @@ impl Facts {
         }
     }
 
+    /// A text that is the same for every call, and not copied.
+    pub(crate) fn constant(&mut self, key: &'static str, value: Option<&'static str>) {
+        self.attributes.extend(value.map(|value| KeyValue::new(key, value)));
+    }
+
     pub(crate) fn int(&mut self, key: &'static str, value: Option<i64>) {
         self.attributes.extend(value.map(|value| KeyValue::new(key, value)));
     }
@@ -168,6 +173,12 @@ impl Facts {
         if let Some(model) = model.filter(|model| !model.is_empty()) {
             self.request_model = Some(shared(&model));
         }
+    }
+
+    /// The model that was asked for, as an attribute.
+    pub(crate) fn name_model(&mut self) {
+        let model = self.request_model.clone();
+        self.attributes.extend(model.map(|model| KeyValue::new(gen_ai::REQUEST_MODEL, model)));
     }
 
     pub(crate) fn responding_model(&mut self, model: Option<Cow<'_, str>>) {

@@ -223,8 +223,9 @@ impl RealtimeSession {
         let mut facts = Facts::new(self.instrumentation.clone(), wants, self.secrets.clone());
         facts.request_model.clone_from(&self.model);
         let (server, provider) = (self.server(), self.provider());
-        facts.attributes = Traced::identity(Api::Realtime, &provider, self.model.as_ref(), &server);
-        facts.string(openai::API_TYPE, Api::Realtime.api_type().map(Into::into));
+        facts.attributes.extend(Traced::identity(Api::Realtime, &provider, &server));
+        facts.name_model();
+        facts.constant(openai::API_TYPE, Api::Realtime.api_type());
         if let Some(scope) = scope::of(&self.context) {
             scope.attributes().iter().for_each(|attribute| facts.scoped(attribute.clone()));
         }

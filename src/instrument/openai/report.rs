@@ -32,7 +32,7 @@ pub(super) fn report(
     if traced.resends > 0 {
         traced.facts.int(otel::HTTP_REQUEST_RESEND_COUNT, Some(traced.resends));
     }
-    traced.facts.string(otel_mlflow::STREAM_END, streamed.map(Into::into));
+    traced.facts.constant(otel_mlflow::STREAM_END, streamed);
     let kind =
         error.as_ref().map(|error| KeyValue::new(otel::ERROR_TYPE, traced.facts.error_kind(&error.kind)));
     traced.facts.attributes.extend(kind.clone());

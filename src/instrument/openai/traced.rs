@@ -83,20 +83,17 @@ impl Traced {
         }
     }
 
-    /// What a sampler decides by, and metrics are told apart by.
+    /// What a sampler decides by, and metrics are told apart by; the model comes on top.
     pub(super) fn identity(
         api: Api,
         provider: &StringValue,
-        model: Option<&StringValue>,
         server: &Server,
-    ) -> Vec<KeyValue> {
-        // With room for what metrics add.
-        let mut attributes = Vec::with_capacity(12);
-        attributes.push(KeyValue::new(gen_ai::OPERATION_NAME, api.operation()));
-        attributes.push(KeyValue::new(gen_ai::PROVIDER_NAME, provider.clone()));
-        attributes.extend(model.map(|model| KeyValue::new(gen_ai::REQUEST_MODEL, model.clone())));
-        attributes.extend(server.attributes());
-        attributes
+    ) -> impl Iterator<Item = KeyValue> {
+        let known = [
+            KeyValue::new(gen_ai::OPERATION_NAME, api.operation()),
+            KeyValue::new(gen_ai::PROVIDER_NAME, provider.clone()),
+        ];
+        known.into_iter().chain(server.attributes())
     }
 
     /// What metrics are told apart by.
@@ -143,14 +140,18 @@ impl Traced {
             self.facts.request_model = deployment;
         } else if let Some(model) = &self.facts.request_model {
             self.span.update_name(Self::name(self.api, Some(model)));
-            self.facts.attributes.push(KeyValue::new(gen_ai::REQUEST_MODEL, model.clone()));
+            self.facts.name_model();
         }
     }
 }
 
 fn dimensions(api: Api, provider: &StringValue, server: &Server, facts: &Facts) -> Vec<KeyValue> {
-    let mut attributes = Traced::identity(api, provider, facts.request_model.as_ref(), server);
-    let model = facts.response_model.clone();
-    attributes.extend(model.map(|model| KeyValue::new(gen_ai::RESPONSE_MODEL, model)));
+    // With room for what metrics add.
+    let mut attributes = Vec::with_capacity(12);
+    attributes.extend(Traced::identity(api, provider, server));
+    let models =
+        [(gen_ai::REQUEST_MODEL, &facts.request_model), (gen_ai::RESPONSE_MODEL, &facts.response_model)];
+    let known = models.into_iter().filter_map(|(key, model)| Some(KeyValue::new(key, model.clone()?)));
+    attributes.extend(known);
     attributes
 }

@@ -1,6 +1,8 @@
 //! Token counts, from the several forms that the APIs give them in.
 
 use opentelemetry::KeyValue;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::genai::Json;
 use crate::semconv::{gen_ai, otel_mlflow};
@@ -58,6 +60,54 @@ impl Usage {
     }
 }
 
+/// The `usage` of chat and legacy completions with the members that OpenAI gives it, read without
+/// building a tree. With any other member, or a count in another form, it is none of these.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChatUsage {
+    prompt_tokens: Option<i64>,
+    completion_tokens: Option<i64>,
+    #[serde(default, rename = "total_tokens")]
+    _total: IgnoredAny,
+    prompt_tokens_details: Option<PromptDetails>,
+    completion_tokens_details: Option<CompletionDetails>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PromptDetails {
+    cached_tokens: Option<i64>,
+    audio_tokens: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CompletionDetails {
+    reasoning_tokens: Option<i64>,
+    audio_tokens: Option<i64>,
+    #[serde(default, rename = "accepted_prediction_tokens")]
+    _accepted: IgnoredAny,
+    #[serde(default, rename = "rejected_prediction_tokens")]
+    _rejected: IgnoredAny,
+}
+
+impl From<ChatUsage> for Usage {
+    fn from(usage: ChatUsage) -> Self {
+        let count = |count: Option<i64>| count.filter(|count| *count >= 0);
+        let input = usage.prompt_tokens_details.unwrap_or_default();
+        let output = usage.completion_tokens_details.unwrap_or_default();
+        Self {
+            input: count(usage.prompt_tokens),
+            output: count(usage.completion_tokens),
+            cache_read: count(input.cached_tokens),
+            cache_creation: None,
+            reasoning: count(output.reasoning_tokens),
+            input_audio: count(input.audio_tokens),
+            output_audio: count(output.audio_tokens),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +132,25 @@ mod tests {
                 "otel_mlflow.usage.input.audio_tokens=3",
             ]
         );
+    }
+
+    #[test]
+    fn the_usual_form_is_read_as_the_tree_is() {
+        for usage in [
+            r#"{"prompt_tokens":9,"completion_tokens":0,"total_tokens":9}"#,
+            r#"{"prompt_tokens":-1,"completion_tokens":null,"completion_tokens_details":null}"#,
+            r#"{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10,
+                "prompt_tokens_details":{"cached_tokens":2,"audio_tokens":3},
+                "completion_tokens_details":{"reasoning_tokens":4,"audio_tokens":5,
+                "accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}"#,
+        ] {
+            let usual: Usage = serde_json::from_str::<ChatUsage>(usage).unwrap().into();
+            let tree = Usage::read(&Json::parse(usage.as_bytes()).unwrap()).unwrap_or_default();
+            assert_eq!(usual, tree, "{usage}");
+        }
+        for other in [r#"{"prompt_tokens":9.0}"#, r#"{"prompt_cache_hit_tokens":9}"#, r#"{"cost":0.1}"#] {
+            assert!(serde_json::from_str::<ChatUsage>(other).is_err(), "{other}");
+        }
     }
 
     #[test]

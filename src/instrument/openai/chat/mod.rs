@@ -12,6 +12,7 @@ pub(super) use stream::ChatStream;
 
 use self::usual::Usual;
 use super::facts::{Facts, shared};
+use super::usage::Usage;
 use crate::genai::{Json, Message, Part, cow};
 use crate::semconv::gen_ai::{self, output_type};
 use crate::semconv::openai;
@@ -22,7 +23,7 @@ pub(super) fn request(mut body: Json<'_>, facts: &mut Facts) {
     let tokens = ["max_completion_tokens", "max_tokens"];
     facts.int(gen_ai::REQUEST_MAX_TOKENS, tokens.iter().find_map(|key| body.get(key)?.as_i64()));
     facts.string(gen_ai::REQUEST_REASONING_LEVEL, body.take_str("reasoning_effort"));
-    facts.string(gen_ai::OUTPUT_TYPE, output_type(&body).map(Cow::Borrowed));
+    facts.constant(gen_ai::OUTPUT_TYPE, output_type(&body));
     facts.audio_format =
         body.get("audio").and_then(|audio| audio.get("format")?.as_str()).map(ToOwned::to_owned);
     facts.requested_model(body.take_str("model"));
@@ -110,7 +111,7 @@ pub(super) fn brief_response(body: &[u8], facts: &mut Facts) -> bool {
     facts.responding_model(cow(answer.model));
     facts.served(cow(answer.service_tier));
     facts.fingerprint(cow(answer.system_fingerprint));
-    facts.used(answer.usage.as_ref());
+    facts.usage = answer.usage.map(Usage::from).unwrap_or_default();
     true
 }
 

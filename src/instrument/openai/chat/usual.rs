@@ -5,7 +5,8 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::genai::{Json, Text, utf8};
+use crate::genai::{Text, utf8};
+use crate::instrument::openai::usage::ChatUsage;
 
 /// What answers and chunks have around their choices.
 #[derive(Debug, Deserialize)]
@@ -19,8 +20,8 @@ pub(super) struct Usual<'a, C> {
     pub(super) service_tier: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub(super) system_fingerprint: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(super) usage: Option<Json<'a>>,
+    #[serde(default)]
+    pub(super) usage: Option<ChatUsage>,
     pub(super) choices: (C,),
     #[serde(default)]
     error: Option<IgnoredAny>,

@@ -21,7 +21,7 @@ pub(super) fn request(mut body: Json<'_>, facts: &mut Facts) {
     facts.string(gen_ai::REQUEST_PREVIOUS_RESPONSE_ID, body.take_str("previous_response_id"));
     let level = body.get("reasoning").and_then(|reasoning| reasoning.get("effort")?.as_str());
     facts.string(gen_ai::REQUEST_REASONING_LEVEL, level.map(Cow::Borrowed));
-    facts.string(gen_ai::OUTPUT_TYPE, output_type(&body).map(Cow::Borrowed));
+    facts.constant(gen_ai::OUTPUT_TYPE, output_type(&body));
     service_tier(&body, facts);
     conversation(&mut body, facts);
     facts.requested_model(body.take_str("model"));
