@@ -5,7 +5,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
-use super::facts::{Facts, shared};
+use super::facts::Facts;
+use super::shared::shared;
 use super::usage::Usage;
 use crate::genai::{ContentKind, Json};
 use crate::semconv::{gen_ai, mlflow};

@@ -1,11 +1,11 @@
 //! What is learned about a call, in the attributes of the conventions.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use opentelemetry::logs::AnyValue;
 use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
 
+use super::shared::shared;
 use super::usage::Usage;
 use crate::genai::{CapturePolicy, ContentKind, Json, Message, Part, Recorder};
 use crate::instrument::event::structured;
@@ -15,9 +15,9 @@ use crate::semconv::gen_ai;
 /// Longer messages of errors are pages of proxies.
 const MAX_ERROR_BYTES: usize = 2000;
 
-/// Room for the attributes of a usual request, and not so much that allocators take a slower way: well
-/// below a kilobyte with what they add. glibc clears its bins up for every block from 1,024 bytes on.
-const USUAL_ATTRIBUTES: usize = 16;
+/// Room for all attributes of a usual call, so that the span's list need not grow at its end; and not so
+/// much that its block is a kilobyte: glibc clears its bins up for each of those.
+const USUAL_ATTRIBUTES: usize = 17;
 
 /// Which signals content goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Facts {
     /// The attributes that the span does not have yet. They stay where events need them as well.
     pub(crate) fn for_span(&mut self) -> Vec<KeyValue> {
         if !self.wants.events {
-            return std::mem::replace(&mut self.attributes, Vec::with_capacity(USUAL_ATTRIBUTES));
+            return std::mem::replace(&mut self.attributes, Vec::with_capacity(10));
         }
         let new = self.attributes.get(self.on_span..).unwrap_or_default().to_vec();
         self.on_span = self.attributes.len();
@@ -317,9 +317,4 @@ impl Facts {
         self.span_content.extend(span);
         self.event_content.extend(event);
     }
-}
-
-/// A text that several signals carry, copied once.
-pub(crate) fn shared(text: &str) -> StringValue {
-    Arc::<str>::from(text).into()
 }

@@ -31,6 +31,7 @@ mod request;
 mod responses;
 mod route;
 mod server;
+mod shared;
 mod sse;
 mod stream;
 mod traced;

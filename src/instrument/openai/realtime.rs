@@ -8,12 +8,13 @@ use opentelemetry::{Context, KeyValue, StringValue, global};
 use serde::Deserialize;
 
 use super::error::CallError;
-use super::facts::{Facts, Wants, shared};
+use super::facts::{Facts, Wants};
 use super::report;
 use super::request;
 use super::responses;
 use super::route::Api;
 use super::server::Server;
+use super::shared::shared;
 use super::traced::{End, Traced};
 use crate::genai::{CaptureMode, ContentKind, Json, Text};
 use crate::instrument::instrumentation::{Instrumentation, guarded};

@@ -3,8 +3,8 @@
 use opentelemetry::{KeyValue, StringValue};
 use reqwest::Url;
 
-use super::facts::shared;
 use super::provider;
+use super::shared::shared;
 use crate::semconv::otel;
 
 /// Its address and port.

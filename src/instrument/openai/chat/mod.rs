@@ -11,7 +11,8 @@ use opentelemetry::StringValue;
 pub(super) use stream::ChatStream;
 
 use self::usual::Usual;
-use super::facts::{Facts, shared};
+use super::facts::Facts;
+use super::shared::shared;
 use super::usage::Usage;
 use crate::genai::{Json, Message, Part, cow};
 use crate::semconv::gen_ai::{self, output_type};
