@@ -117,26 +117,15 @@ pub trait TrackingStore: Send + Sync + 'static {
     /// Sets a tag of a trace.
     fn set_trace_tag<'a>(&'a self, trace_id: &'a str, tag: Tag) -> Answer<'a, ()>;
     /// Removes a tag of a trace; one that is not there is no error.
-    fn delete_trace_tag<'a>(&'a self, trace_id: &'a str, key: &'a str) -> Answer<'a, ()> {
-        let _ = (trace_id, key);
-        Box::pin(async {
-            Err(TrackingError::unsupported("tags of traces cannot be removed this way: use an MLflow server"))
-        })
-    }
+    fn delete_trace_tag<'a>(&'a self, trace_id: &'a str, key: &'a str) -> Answer<'a, ()>;
     /// Notes which versions of prompts, by name and number, a trace used, where the store keeps
     /// that. Every reader of MLflow knows the trace's tag `mlflow.linkedPrompts` as well, so a store
     /// that keeps nothing is no error.
-    fn link_prompts<'a>(&'a self, trace_id: &'a str, prompts: &'a [(String, String)]) -> Answer<'a, ()> {
-        let _ = (trace_id, prompts);
-        Box::pin(async { Ok(()) })
-    }
+    fn link_prompts<'a>(&'a self, trace_id: &'a str, prompts: &'a [(String, String)]) -> Answer<'a, ()>;
     /// A trace as MLflow's API gives it: `info` and `spans`.
     fn get_trace<'a>(&'a self, trace_id: &'a str) -> Answer<'a, Map<String, Value>>;
     /// Notes on a trace which logged model it used (`mlflow.modelId`).
-    fn link_trace_to_model<'a>(&'a self, trace_id: &'a str, model_id: &'a str) -> Answer<'a, ()> {
-        let _ = (trace_id, model_id);
-        Box::pin(async { Err(TrackingError::unsupported("traces cannot be linked to models here")) })
-    }
+    fn link_trace_to_model<'a>(&'a self, trace_id: &'a str, model_id: &'a str) -> Answer<'a, ()>;
     /// Looks for traces; each as MLflow's API gives its info.
     fn search_traces(&self, search: Search) -> Answer<'_, Page<Map<String, Value>>>;
     /// Adds an assessment to a trace.

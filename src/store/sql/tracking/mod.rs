@@ -249,6 +249,16 @@ impl TrackingStore for SqlStore {
         self.change((trace_id.to_owned(), tag), |db, tag| Box::pin(traces::set_tag(db, tag)))
     }
 
+    fn delete_trace_tag<'a>(&'a self, trace_id: &'a str, key: &'a str) -> Answer<'a, ()> {
+        let tag = (trace_id.to_owned(), key.to_owned());
+        self.change(tag, |db, tag| Box::pin(traces::delete_tag(db, tag)))
+    }
+
+    fn link_prompts<'a>(&'a self, trace_id: &'a str, prompts: &'a [(String, String)]) -> Answer<'a, ()> {
+        let links = (trace_id.to_owned(), prompts.to_vec());
+        self.change(links, |db, links| Box::pin(traces::link_prompts(db, links)))
+    }
+
     fn link_trace_to_model<'a>(&'a self, trace_id: &'a str, model_id: &'a str) -> Answer<'a, ()> {
         self.change((trace_id.to_owned(), model_id.to_owned()), |db, link| {
             Box::pin(traces::link_to_model(db, link))

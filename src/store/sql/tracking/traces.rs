@@ -15,9 +15,18 @@ const LINK: &str = "
         created_time)
     VALUES ($1, 'trace', $2, 'run', $3, $4) ON CONFLICT DO NOTHING";
 
+const LINK_PROMPT: &str = "
+    INSERT INTO entity_associations (association_id, source_type, source_id, destination_type, destination_id,
+        created_time)
+    VALUES ($1, 'trace', $2, 'prompt_version', $3, $4) ON CONFLICT DO NOTHING";
+
 const EXISTS: &str = "SELECT request_id FROM trace_info WHERE request_id = $1";
 
 const SET_NAME: &str = "UPDATE trace_info SET trace_name = $2 WHERE request_id = $1";
+
+const DELETE_NAME: &str = "UPDATE trace_info SET trace_name = NULL WHERE request_id = $1";
+
+const DELETE_TAG: &str = "DELETE FROM trace_tags WHERE request_id = $1 AND key = $2";
 
 const SET_TAG: &str = "
     INSERT INTO trace_tags (key, value, request_id) VALUES ($1, $2, $3)
@@ -52,15 +61,9 @@ pub(super) async fn link(
 }
 
 pub(super) async fn set_tag(db: &mut dyn Session, (trace_id, tag): &(String, Tag)) -> Result<(), Fault> {
-    if IMMUTABLE.contains(&tag.key.as_str()) {
-        return Err(
-            TrackingError::invalid(format!("the tag {:?} of a trace cannot be changed", tag.key)).into()
-        );
-    }
+    changeable(&tag.key)?;
     let tag = prepare_tag(tag.clone())?;
-    if db.query(EXISTS, values![trace_id]).await?.is_empty() {
-        return Err(no_trace(trace_id).into());
-    }
+    exists(db, trace_id).await?;
     if tag.key == TRACE_NAME {
         checks::at_most("the name of a trace", &tag.value, NAME)?;
         db.execute(SET_NAME, values![trace_id, tag.value]).await?;
@@ -70,15 +73,54 @@ pub(super) async fn set_tag(db: &mut dyn Session, (trace_id, tag): &(String, Tag
     Ok(())
 }
 
+/// A tag that is not there is removed already.
+pub(super) async fn delete_tag(
+    db: &mut dyn Session,
+    (trace_id, key): &(String, String),
+) -> Result<(), Fault> {
+    changeable(key)?;
+    exists(db, trace_id).await?;
+    match key.as_str() {
+        TRACE_NAME => db.execute(DELETE_NAME, values![trace_id]).await?,
+        key => db.execute(DELETE_TAG, values![trace_id, key]).await?,
+    };
+    Ok(())
+}
+
+/// Versions of prompts, by name and number; whether there are such is not looked up, as in MLflow.
+pub(super) async fn link_prompts(
+    db: &mut dyn Session,
+    (trace_id, prompts): &(String, Vec<(String, String)>),
+) -> Result<(), Fault> {
+    exists(db, trace_id).await?;
+    let now = now_ms();
+    let prompts: BTreeSet<_> = prompts.iter().map(|(name, version)| format!("{name}/{version}")).collect();
+    let rows = prompts.into_iter().map(|prompt| values![random_id(), trace_id, prompt, now]);
+    db.execute_all(LINK_PROMPT, rows.collect()).await?;
+    Ok(())
+}
+
 pub(super) async fn link_to_model(
     db: &mut dyn Session,
     (trace_id, model_id): &(String, String),
 ) -> Result<(), Fault> {
-    if db.query(EXISTS, values![trace_id]).await?.is_empty() {
-        return Err(no_trace(trace_id).into());
-    }
+    exists(db, trace_id).await?;
     db.execute(LINK_MODEL, values![model_id, trace_id]).await?;
     Ok(())
+}
+
+fn changeable(key: &str) -> Result<(), TrackingError> {
+    match IMMUTABLE.contains(&key) {
+        true => Err(TrackingError::invalid(format!("the tag {key:?} of a trace cannot be changed"))),
+        false => Ok(()),
+    }
+}
+
+async fn exists(db: &mut dyn Session, trace_id: &String) -> Result<(), Fault> {
+    match db.query(EXISTS, values![trace_id]).await?.is_empty() {
+        true => Err(no_trace(trace_id).into()),
+        false => Ok(()),
+    }
 }
 
 pub(super) fn no_trace(trace_id: &str) -> TrackingError {

@@ -47,7 +47,34 @@ async fn tags_of_a_trace_are_set_as_far_as_they_may_be() {
         assert_eq!(fresh.rows("SELECT value FROM trace_tags WHERE key = 'mlflow.traceName'").await, [""; 0]);
         let fixed = store.set_trace_tag(&trace(1), Tag::new("mlflow.trace.spansLocation", "x")).await;
         assert!(matches!(fixed, Err(TrackingError::Invalid { .. })), "{fixed:?}");
+        store.delete_trace_tag(&trace(1), "k").await.unwrap();
+        store.delete_trace_tag(&trace(1), "k").await.unwrap();
+        store.delete_trace_tag(&trace(1), "mlflow.traceName").await.unwrap();
+        assert_eq!(fresh.rows("SELECT trace_name FROM trace_info").await, ["NULL"]);
+        assert_eq!(fresh.rows("SELECT value FROM trace_tags WHERE key = 'k'").await, [""; 0]);
+        let fixed = store.delete_trace_tag(&trace(1), "mlflow.trace.spansLocation").await;
+        assert!(matches!(fixed, Err(TrackingError::Invalid { .. })), "{fixed:?}");
+        let unknown = store.delete_trace_tag(&trace(2), "k").await;
+        assert!(matches!(unknown, Err(TrackingError::NotFound { .. })), "{unknown:?}");
         let unknown = store.set_trace_tag(&trace(2), Tag::new("k", "v")).await;
+        assert!(matches!(unknown, Err(TrackingError::NotFound { .. })), "{unknown:?}");
+    }
+}
+
+#[tokio::test]
+async fn prompts_of_a_trace_are_linked_once() {
+    for fresh in Fresh::all().await {
+        let store = fresh.open().await;
+        store.write(vec![update(&trace(1), 1)]).await.unwrap();
+        let prompts = [("p", "1"), ("q", "2"), ("p", "1")];
+        let prompts = prompts.map(|(name, version)| (name.to_owned(), version.to_owned()));
+        store.link_prompts(&trace(1), &prompts).await.unwrap();
+        store.link_prompts(&trace(1), &prompts[..1]).await.unwrap();
+        let linked = "SELECT source_type, source_id, destination_type, destination_id FROM entity_associations \
+                      ORDER BY destination_id";
+        let expected = ["p/1", "q/2"].map(|prompt| format!("trace|{}|prompt_version|{prompt}", trace(1)));
+        assert_eq!(fresh.rows(linked).await, expected);
+        let unknown = store.link_prompts(&trace(2), &prompts).await;
         assert!(matches!(unknown, Err(TrackingError::NotFound { .. })), "{unknown:?}");
     }
 }
