@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import new_database
 from support.gateway import ROOT, binary
 from support.mlflow_server import MlflowServer
 from support.process import free_port
@@ -334,15 +335,17 @@ def one_name(answer) -> str:
     return f"test_a_server_that_does_not_do_its_work[{kind}]"
 
 
-@pytest.fixture(scope="module", params=["3.17.2", "2.22.2", "s3"])
+@pytest.fixture(scope="module", params=["3.17.2", "3.17.2-postgresql", "2.22.2", "2.22.2-postgresql", "s3"])
 def release(request, workspace):
-    """A server that passes artifacts on, of two releases; and one that leaves them to its clients, in S3."""
+    """A server that passes artifacts on, of two releases on two databases; and one that leaves them to S3."""
     folder = workspace / f"artifacts-{request.param}"
     folder.mkdir()
     bucket = S3(folder / "s3.log", "e2e") if request.param == "s3" else None
-    python = interpreter("3.17.2" if bucket else request.param)
+    version, _, kind = ("3.17.2" if bucket else request.param).partition("-")
+    python = interpreter(version)
     place = ["--no-serve-artifacts", "--default-artifact-root", f"{bucket.uri}/of/mlflow"] if bucket else None
-    one = MlflowServer(folder, f"sqlite:///{folder / 'mlflow.db'}", program=python.with_name("mlflow"), artifacts=place)
+    database = new_database(kind or "sqlite", folder, request)
+    one = MlflowServer(folder, database, program=python.with_name("mlflow"), artifacts=place)
     one.python = python
     one.environment = bucket.environment if bucket else {}
     yield one
