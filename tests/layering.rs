@@ -23,6 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("mlflow", &["semconv"]),
     ("mapping", &["semconv", "genai", "otlp", "mlflow"]),
     ("store", &["semconv", "otlp", "mlflow", "mapping"]),
+    ("queue", &[]),
     ("pipeline", &["otlp", "queue"]),
     ("receivers", &["otlp", "pipeline"]),
     ("exporters", &["otlp", "pipeline", "queue", "mapping", "store", "mlflow", "semconv", "tracking"]),

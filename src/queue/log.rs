@@ -1,0 +1,218 @@
+//! The log as its users see it.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+
+use super::QueueError;
+use super::cursor::Cursor;
+use super::disk::Disk;
+use super::options::{Durability, Options, WhenFull};
+use super::reader::Reader;
+use super::record::HEADER_BYTES;
+use super::recovery::{self, Recovery};
+use super::sequences::Sequences;
+use super::shared::{Io, Shared};
+use super::state::{Pending, State};
+use super::stats::Stats;
+use super::system_disk::SystemDisk;
+use super::ticket::{Ticket, ticket};
+
+/// A log; the [module](super) says what it promises.
+///
+/// Dropping it closes it. Share it in an [`Arc`]. It has two threads: one writes, one looks after files.
+pub struct Log {
+    shared: Arc<Shared>,
+    /// The writer and the one that looks after files; none in memory.
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Log").field("directory", &self.shared.directory).finish_non_exhaustive()
+    }
+}
+
+impl Log {
+    /// Opens the log in a directory, which is made if missing. Reads the newest segment, so it takes about as long
+    /// as reading `segment_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// If the options make no sense, another process has the directory, or it cannot be made or listed. Damage is
+    /// no error.
+    pub fn open(directory: &Path, options: Options, disk: impl Disk) -> Result<(Self, Recovery), QueueError> {
+        options.validate()?;
+        let (state, io, recovery) = recovery::open(directory, &options, &disk)?;
+        let directory = directory.to_owned();
+        let shared = Arc::new(Shared::new(options, Arc::new(disk), Some(directory), state, io));
+        let log = Self { shared, threads: Mutex::default() };
+        log.spawn("queue-writer", Shared::run)?;
+        log.spawn("queue-upkeep", Shared::keep)?;
+        Ok((log, recovery))
+    }
+
+    /// Has a thread do some work on the directory until the log is closed.
+    fn spawn(&self, name: &str, work: fn(&Shared, &Path)) -> Result<(), QueueError> {
+        let Some(directory) = self.shared.directory.clone() else { return Ok(()) };
+        let shared = Arc::clone(&self.shared);
+        let at = directory.clone();
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&shared, &at));
+        let thread = thread.map_err(|error| QueueError::Open { directory, source: Arc::new(error) })?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
+    }
+
+    /// A log without files: what it holds is lost with the process.
+    ///
+    /// # Errors
+    ///
+    /// If the options make no sense.
+    pub fn memory(options: Options) -> Result<Self, QueueError> {
+        Self::memory_with_clock(options, SystemDisk::new())
+    }
+
+    /// As [`Self::memory`], with the clock of `disk`.
+    pub(super) fn memory_with_clock(options: Options, disk: impl Disk) -> Result<Self, QueueError> {
+        options.validate()?;
+        let cursors = options.cursors.iter().map(|name| Cursor::new(name.clone(), Sequences::default()));
+        let state = State::new(0, cursors.collect(), 0);
+        let shared = Arc::new(Shared::new(options, Arc::new(disk), None, state, Io::default()));
+        Ok(Self { shared, threads: Mutex::default() })
+    }
+
+    /// Appends a record. The ticket, awaited or waited for, says when it is as durable as the options ask, or why
+    /// it is refused; a refusal for lack of room has a [hint](QueueError::retry_after) when to try again.
+    pub fn append(&self, payload: Bytes) -> Ticket {
+        let shared = &self.shared;
+        let crc = if shared.directory.is_some() { crc32c::crc32c(&payload) } else { 0 };
+        let bytes = HEADER_BYTES as u64 + payload.len() as u64;
+        let mut state = shared.state();
+        if let Err(error) = state.admit(bytes, &shared.options) {
+            state.counts.refused_records += 1;
+            drop(state);
+            self.after_refusal(&error);
+            return Ticket::answered(Err(error));
+        }
+        // Read under the lock, so that later records are not older.
+        let time = shared.now();
+        if shared.directory.is_none() {
+            return self.append_in_memory(state, Pending { payload, crc, time, answer: None });
+        }
+        let (answer, given) = match shared.options.durability {
+            Durability::Memory => (None, Ticket::answered(Ok(()))),
+            Durability::Written | Durability::Fsynced => {
+                let (answer, given) = ticket();
+                (Some(answer), given)
+            }
+        };
+        state.pending_bytes += bytes;
+        state.pending.push_back(Pending { payload, crc, time, answer });
+        drop(state);
+        shared.work.notify_all();
+        given
+    }
+
+    fn append_in_memory(&self, mut state: MutexGuard<'_, State>, record: Pending) -> Ticket {
+        let options = &self.shared.options;
+        if options.when_full == WhenFull::DropOldest {
+            state.make_room(record.bytes(), options.max_bytes);
+        }
+        state.publish_in_memory(record, options.segment_limit());
+        drop(state);
+        self.shared.readable.notify();
+        Ticket::answered(Ok(()))
+    }
+
+    /// Room may be made at once by letting go of what is delivered.
+    fn after_refusal(&self, error: &QueueError) {
+        if matches!(error, QueueError::Full { .. }) {
+            if self.shared.directory.is_some() {
+                self.shared.work.notify_all();
+            } else {
+                self.shared.release();
+            }
+        }
+    }
+
+    /// A reader of a cursor, which begins with the oldest record that the cursor did not acknowledge.
+    ///
+    /// # Errors
+    ///
+    /// If the options do not name the cursor, or it has a reader already.
+    pub fn reader(&self, cursor: &str) -> Result<Reader, QueueError> {
+        Reader::new(&self.shared, cursor)
+    }
+
+    /// Persists what was acknowledged, and deletes what every cursor is past, now rather than with the next upkeep.
+    ///
+    /// # Errors
+    ///
+    /// If a cursor cannot be persisted; it is tried again with the next upkeep.
+    pub fn upkeep(&self) -> Result<(), QueueError> {
+        match &self.shared.directory {
+            Some(directory) => self.shared.upkeep(directory),
+            None => {
+                self.shared.release();
+                Ok(())
+            }
+        }
+    }
+
+    /// What the log holds, and what happened to it.
+    pub fn stats(&self) -> Stats {
+        let now = self.shared.now();
+        self.shared.state().stats(now)
+    }
+
+    /// Writes what waits, persists the cursors, and lets other processes have the directory. Appends are refused
+    /// from now on; readers read on, but what is acknowledged after this is not persisted.
+    ///
+    /// # Errors
+    ///
+    /// If a cursor could not be persisted: some records will be delivered again.
+    pub fn close(&self) -> Result<(), QueueError> {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut self.shared.state().closing, true) {
+            return Ok(());
+        }
+        self.shared.work.notify_all();
+        for thread in threads.drain(..) {
+            // They do not panic; if one did, what it was writing was refused.
+            let _ = thread.join();
+        }
+        self.shared.readable.notify();
+        let persisted = self.upkeep();
+        self.shared.io().lock = None;
+        persisted
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        // There is nobody left to tell; what is not persisted is delivered again.
+        let _ = self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guarantees: whatever is appended while the writer is busy is one write, with one sync.
+    #[test]
+    fn many_appends_are_one_write() {
+        let directory = tempfile::tempdir().unwrap();
+        let (log, _) = Log::open(directory.path(), Options::default(), SystemDisk::new()).unwrap();
+        let busy = log.shared.io();
+        let tickets: Vec<_> = (0..50).map(|_| log.append(Bytes::from_static(b"record"))).collect();
+        drop(busy);
+        for ticket in tickets {
+            ticket.wait().unwrap();
+        }
+        let stats = log.stats();
+        assert_eq!((stats.appended_records, stats.writes), (50, 1));
+    }
+}

@@ -1,0 +1,268 @@
+//! Reading the log in order, and acknowledging in any.
+
+use std::io;
+use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::QueueError;
+use super::damage;
+use super::event::Changed;
+use super::place::Place;
+use super::record::HEADER_BYTES;
+use super::scan::{Found, Scanner};
+use super::segment::SegmentId;
+use super::shared::Shared;
+
+/// The place of a record in the log. Later records have greater ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(u64);
+
+impl Position {
+    /// The number of the record, counted from 0 since the log was made.
+    pub fn sequence(self) -> u64 {
+        self.0
+    }
+}
+
+/// A record on its way to an exporter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What to acknowledge.
+    pub position: Position,
+    /// When it was appended, as time since the Unix epoch.
+    pub appended: Duration,
+    /// What was appended.
+    pub payload: Bytes,
+}
+
+/// Reads the records of a cursor in order.
+///
+/// What it handed out and was not acknowledged is handed out again by the next reader of the cursor: dropping a
+/// reader and making another one starts over.
+pub struct Reader {
+    shared: Arc<Shared>,
+    cursor: usize,
+    name: String,
+    /// The first sequence that it did not look at.
+    next: u64,
+    open: Option<(SegmentId, Scanner)>,
+    /// Since when the medium fails at the present place.
+    failing: Option<Duration>,
+    /// How often there was something new when it last looked.
+    seen: u64,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Reader")
+            .field("name", &self.name)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    pub(super) fn new(shared: &Arc<Shared>, name: &str) -> Result<Self, QueueError> {
+        let name = name.to_owned();
+        let mut state = shared.state();
+        let Some(cursor) = state.cursors.iter().position(|cursor| cursor.name == name) else {
+            return Err(QueueError::UnknownCursor { name });
+        };
+        if let Some(cursor) = state.cursors.get_mut(cursor)
+            && std::mem::replace(&mut cursor.reading, true)
+        {
+            return Err(QueueError::CursorInUse { name });
+        }
+        drop(state);
+        let shared = Arc::clone(shared);
+        Ok(Self { shared, cursor, name, next: 0, open: None, failing: None, seen: 0 })
+    }
+
+    /// The next record; `None` if there is none now, or as many are outstanding as may be. Reads from a file, so
+    /// it may block.
+    ///
+    /// # Errors
+    ///
+    /// If the medium fails to give the record (a later call tries again, and after `read_patience` passes over
+    /// it); [`QueueError::Closed`] if there is none and the log is closed.
+    #[expect(clippy::should_implement_trait, reason = "an iterator would end at the first pause")]
+    pub fn next(&mut self) -> Result<Option<Record>, QueueError> {
+        self.seen = self.shared.readable.count();
+        loop {
+            let place = self.shared.state().place(self.cursor, self.next, self.shared.options.outstanding);
+            let record = match place {
+                Place::Nothing => return self.nothing(),
+                Place::Missing(range) => {
+                    self.lose(None, range);
+                    None
+                }
+                Place::Memory { sequence, time, payload } => self.hand_out(sequence, time, payload),
+                Place::File { id, limit, wanted } => self.read(id, limit, wanted)?,
+            };
+            if record.is_some() {
+                return Ok(record);
+            }
+        }
+    }
+
+    /// Resolves when [`Self::next`] may give something that it did not give when it was last called.
+    pub fn changed(&self) -> Changed<'_> {
+        self.shared.readable.changed(self.seen)
+    }
+
+    /// What acknowledges the records of this cursor, from anywhere.
+    pub fn acker(&self) -> Acker {
+        Acker { shared: Arc::clone(&self.shared), cursor: self.cursor }
+    }
+
+    fn nothing(&mut self) -> Result<Option<Record>, QueueError> {
+        let state = self.shared.state();
+        // A file that is deleted while it is open keeps its room.
+        self.open.take_if(|(id, _)| !state.has(*id));
+        if state.closing && self.next >= state.next { Err(QueueError::Closed) } else { Ok(None) }
+    }
+
+    /// Gives out a record, unless it needs no delivery.
+    fn hand_out(&mut self, sequence: u64, time: u64, payload: Bytes) -> Option<Record> {
+        self.next = sequence + 1;
+        let oldest = self.shared.oldest_allowed();
+        let mut state = self.shared.state();
+        if oldest.is_some_and(|oldest| time < oldest) {
+            state.expire_record(self.cursor, sequence, (HEADER_BYTES + payload.len()) as u64);
+            return None;
+        }
+        state.hand_out(self.cursor, sequence, time).then(|| Record {
+            position: Position(sequence),
+            appended: Duration::from_millis(time),
+            payload,
+        })
+    }
+
+    /// Reads on in a file. `None` if that gave no record to deliver.
+    fn read(&mut self, id: SegmentId, limit: u64, wanted: Range<u64>) -> Result<Option<Record>, QueueError> {
+        let scanner = match self.scanner(id) {
+            Ok(scanner) => scanner,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.lose(Some(id), wanted);
+                return Ok(None);
+            }
+            Err(error) => return Err(read_error(id, error)),
+        };
+        let found = match scanner.next(limit, &wanted) {
+            Ok(found) => found,
+            Err(error) => return self.failed(id, error).map(|()| None),
+        };
+        scanner.window().tolerant = false;
+        self.failing = None;
+        match found {
+            Found::Record(header, payload) => {
+                self.lose(Some(id), wanted.start..header.sequence);
+                return Ok(self.hand_out(header.sequence, header.time, payload));
+            }
+            Found::Payload(header, offset) => {
+                self.damaged(id, offset..offset + header.record_bytes());
+                self.lose(Some(id), wanted.start..header.sequence + 1);
+            }
+            Found::Garbage(range) => self.damaged(id, range),
+            Found::End => self.lose(Some(id), wanted),
+        }
+        Ok(None)
+    }
+
+    /// The file of a segment, at the place where it was left.
+    fn scanner(&mut self, id: SegmentId) -> io::Result<&mut Scanner> {
+        let open = match self.open.take() {
+            Some(open) if open.0 == id => open,
+            _ => {
+                let path =
+                    self.shared.directory.iter().map(|directory| directory.join(id.file_name())).next();
+                let file = self.shared.disk.open(&path.ok_or(io::ErrorKind::NotFound)?)?;
+                (id, Scanner::new(file, id.tag))
+            }
+        };
+        Ok(&mut self.open.insert(open).1)
+    }
+
+    /// The medium did not give what is at this place: for some time that is an error, then it is damage.
+    fn failed(&mut self, id: SegmentId, error: io::Error) -> Result<(), QueueError> {
+        let now = self.shared.disk.now();
+        let since = *self.failing.get_or_insert(now);
+        if now.saturating_sub(since) < self.shared.options.read_patience {
+            return Err(read_error(id, error));
+        }
+        if let Some((_, scanner)) = &mut self.open {
+            scanner.window().tolerant = true;
+        }
+        Ok(())
+    }
+
+    fn damaged(&mut self, id: SegmentId, range: Range<u64>) {
+        let kept = self.shared.state().damaged(id, range.clone());
+        if let (Some(directory), Some((_, scanner))) = (&self.shared.directory, &mut self.open)
+            && kept > 0
+        {
+            let range = range.start..range.start + kept;
+            damage::set_aside(self.shared.disk.as_ref(), directory, id, range, scanner.window());
+        }
+    }
+
+    /// Passes over sequences that are not there.
+    fn lose(&mut self, id: Option<SegmentId>, range: Range<u64>) {
+        self.next = self.next.max(range.end);
+        if !range.is_empty() {
+            self.shared.state().lose(self.cursor, id, range);
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(cursor) = self.shared.state().cursors.get_mut(self.cursor) {
+            cursor.reading = false;
+            cursor.outstanding.clear();
+        }
+    }
+}
+
+fn read_error(id: SegmentId, error: io::Error) -> QueueError {
+    QueueError::Read { segment: id.file_name(), source: Arc::new(error) }
+}
+
+/// Acknowledges records of one cursor: they need no delivery to it any more.
+///
+/// Persisted with the next upkeep; until then a crash has them delivered again. Works as long as the log is open.
+#[derive(Clone)]
+pub struct Acker {
+    shared: Arc<Shared>,
+    cursor: usize,
+}
+
+impl std::fmt::Debug for Acker {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Acker").field("cursor", &self.cursor).finish_non_exhaustive()
+    }
+}
+
+impl Acker {
+    /// Acknowledges a record.
+    pub fn ack(&self, position: Position) {
+        self.ack_range(position..=position);
+    }
+
+    /// Acknowledges all records from one to another.
+    pub fn ack_range(&self, positions: RangeInclusive<Position>) {
+        let range = positions.start().0..positions.end().0 + 1;
+        let (readable, deletable) =
+            self.shared.state().ack(self.cursor, range, self.shared.options.outstanding);
+        if readable {
+            self.shared.readable.notify();
+        }
+        if deletable {
+            self.shared.ask_for_upkeep();
+        }
+    }
+}

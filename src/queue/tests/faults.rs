@@ -1,0 +1,125 @@
+//! Full and failing disks, and two who want the same directory.
+
+use std::io::ErrorKind;
+
+use super::fake::{FakeDisk, Fault, Restart};
+use super::harness::{CURSORS, Harness, append, deliver, left, open, options, payload};
+use crate::queue::{Durability, Log, Options, QueueError, WhenFull};
+
+/// Guarantees: a full disk refuses with a hint, delivery goes on, what is delivered makes room although the cursors
+/// cannot be persisted, and then appends work again.
+#[test]
+fn a_full_disk_recovers_by_itself() {
+    let disk = FakeDisk::default();
+    let (log, _) = open(&disk, options());
+    append(&log, 0..20, 100);
+    disk.leave_room(Some(60));
+    for number in 20..25 {
+        let refused = log.append(payload(number, 100)).wait().unwrap_err();
+        assert!(matches!(refused, QueueError::DiskFull { .. }) && refused.retry_after().is_some());
+    }
+    let used: usize = disk.files(".segment").iter().map(|(_, content)| content.len()).sum();
+    assert_eq!(used, 20 * 140, "the part that was written is cut off");
+    disk.leave_room(Some(0));
+    for cursor in CURSORS {
+        assert_eq!(deliver(&log, cursor), (0..20).collect::<Vec<_>>());
+    }
+    // The first time the cursors do not fit, the second time there is room.
+    let _ = log.upkeep();
+    log.upkeep().unwrap();
+    append(&log, 30..32, 100);
+    log.close().unwrap();
+    let (log, _) = open(&disk, options());
+    assert_eq!(left(&log, CURSORS[0]), [30, 31]);
+}
+
+/// Scenario: on a full disk the only records are delivered and deleted, no cursor can be persisted, and the file for
+/// the next record stays empty.
+/// Guarantees: the log goes on where it was, so later records are not mistaken for remains of the empty file.
+#[test]
+fn an_empty_file_says_where_the_log_is() {
+    let mut harness = Harness::new(options());
+    assert!(harness.open());
+    harness.disk.leave_room(Some(722));
+    harness.append(651);
+    harness.append(0);
+    for cursor in 0..CURSORS.len() {
+        harness.deliver(cursor);
+    }
+    harness.reopen();
+    harness.disk.leave_room(None);
+    harness.append(0);
+    harness.append(0);
+    harness.restart(Restart::Killed);
+}
+
+/// Guarantees: after a sync failed, the record is written again to another file before it is promised.
+#[test]
+fn a_failed_sync_is_not_tried_again_on_the_same_file() {
+    let disk = FakeDisk::default();
+    let (log, _) = open(&disk, options());
+    append(&log, 0..2, 20);
+    disk.fail_after(1, 1, Fault::Error(ErrorKind::Other));
+    append(&log, 2..3, 20);
+    assert_eq!(disk.files(".segment").len(), 2);
+    assert_eq!(log.stats().write_errors, 1);
+    assert_eq!(left(&log, CURSORS[0]), [0, 1, 2]);
+}
+
+/// Guarantees: with `DropOldest` a full disk makes room too.
+#[test]
+fn a_full_disk_drops_the_oldest_if_told_to() {
+    let disk = FakeDisk::default();
+    let (log, _) = open(&disk, Options { when_full: WhenFull::DropOldest, ..options() });
+    append(&log, 0..20, 100);
+    disk.leave_room(Some(60));
+    append(&log, 20..21, 100);
+    let left = left(&log, CURSORS[0]);
+    assert_eq!(left, (4..21).collect::<Vec<_>>());
+    assert_eq!(log.stats().cursors[0].dropped_records, 4);
+}
+
+/// Guarantees: what was accepted into memory waits for the disk, and is counted if it waits in vain.
+#[test]
+fn records_in_memory_wait_for_the_disk() {
+    let disk = FakeDisk::default();
+    let options = Options { durability: Durability::Memory, pending_bytes: 400, ..options() };
+    let (log, _) = open(&disk, options.clone());
+    disk.fail_after(0, u64::MAX / 2, Fault::Error(ErrorKind::Other));
+    append(&log, 0..2, 100);
+    let refused = std::iter::repeat_with(|| log.append(payload(2, 200)).wait()).find(Result::is_err);
+    assert!(matches!(refused, Some(Err(QueueError::Busy { .. }))));
+    disk.heal();
+    log.close().unwrap();
+    let (log, _) = open(&disk, options);
+    assert_eq!(left(&log, CURSORS[0]), [0, 1]);
+}
+
+/// Guarantees: two never share a directory, and the second learns who has it; it is free once closed.
+#[test]
+fn the_second_opener_is_told_who_has_it() {
+    let disk = FakeDisk::default();
+    let (log, _) = open(&disk, options());
+    let error = Log::open(super::harness::directory(), options(), disk.clone()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the queue directory /queue is in use by a test: stop that process, or give this one a directory of its own"
+    );
+    let reader = log.reader(CURSORS[0]).unwrap();
+    log.close().unwrap();
+    // Even with a reader left over.
+    open(&disk, options());
+    drop(reader);
+}
+
+/// Guarantees: a closed log says so, to those who append and to readers that have read all.
+#[test]
+fn a_closed_log_says_so() {
+    let disk = FakeDisk::default();
+    let (log, _) = open(&disk, options());
+    append(&log, 0..1, 10);
+    let mut reader = log.reader(CURSORS[0]).unwrap();
+    log.close().unwrap();
+    assert!(reader.next().unwrap().is_some());
+    assert!(matches!(reader.next(), Err(QueueError::Closed)));
+}

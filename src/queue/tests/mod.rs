@@ -1,0 +1,10 @@
+//! The whole log, on a disk that tests can break and on the real one.
+
+mod crash;
+mod damage;
+mod fake;
+mod faults;
+mod harness;
+mod limits;
+mod model;
+mod system;

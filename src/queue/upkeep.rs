@@ -1,0 +1,104 @@
+//! Looking after files: cursors are persisted, segments that nobody needs are deleted.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::QueueError;
+use super::cursor_file;
+use super::shared::Shared;
+
+/// A day: no sum of times overflows.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(86_400);
+
+impl Shared {
+    /// Looks after files, when asked to and at intervals, until the log is closed. Apart from the writer, because
+    /// an append should not wait for it.
+    pub(super) fn keep(&self, directory: &Path) {
+        while self.wait_for_upkeep() {
+            // A failure is logged where it happens, and what failed is tried again.
+            let _ = self.upkeep(directory);
+        }
+    }
+
+    /// Waits until upkeep is due; `false` if the log is closed instead.
+    fn wait_for_upkeep(&self) -> bool {
+        let until = Instant::now() + self.options.upkeep_interval.min(LONGEST_INTERVAL);
+        let mut state = self.state();
+        while !state.closing {
+            let left = until.saturating_duration_since(Instant::now());
+            if std::mem::take(&mut state.upkeep_asked) || left.is_zero() {
+                return true;
+            }
+            state = self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        false
+    }
+
+    /// Persists the cursors that changed, gives up what is too old, and deletes what every cursor is past.
+    pub(super) fn upkeep(&self, directory: &Path) -> Result<(), QueueError> {
+        let _alone = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        let persisted = self.persist_cursors(directory);
+        // Even if that failed: on a full disk only deleting makes room for the cursors. What is deleted is not
+        // delivered again, and a cursor whose file is behind goes on with the first record that is left.
+        self.release();
+        self.bury(directory);
+        persisted
+    }
+
+    /// Lets go of the segments that are too old, and of those that every cursor is past.
+    pub(super) fn release(&self) {
+        // A segment must not go while it is written.
+        let _io = self.io();
+        let oldest = self.oldest_allowed();
+        let mut state = self.state();
+        if let Some(oldest) = oldest {
+            state.expire(oldest);
+        }
+        // The newest is worth a new file only if it has some size, or its room is needed.
+        let crowded = state.stored_bytes() + state.pending_bytes > self.options.max_bytes / 2;
+        let newest = if crowded { 1 } else { self.options.segment_limit() / 4 };
+        let released = state.release_passed(newest);
+        drop(state);
+        if released {
+            // Readers close the files that are gone.
+            self.readable.notify();
+        }
+    }
+
+    fn persist_cursors(&self, directory: &Path) -> Result<(), QueueError> {
+        let mut outcome = Ok(());
+        let mut cursors = Vec::new();
+        for cursor in &mut self.state().cursors {
+            if std::mem::take(&mut cursor.dirty) {
+                cursors.push((cursor.name.clone(), cursor_file::encode(&cursor.name, &cursor.done)));
+            }
+        }
+        for (name, content) in cursors {
+            if let Err(error) = cursor_file::replace(self.disk.as_ref(), directory, &name, &content) {
+                tracing::warn!(%error, cursor = name, "the queue could not persist a cursor");
+                for cursor in &mut self.state().cursors {
+                    cursor.dirty |= cursor.name == name;
+                }
+                outcome = Err(QueueError::Persist { cursor: name, source: Arc::new(error) });
+            }
+        }
+        outcome
+    }
+
+    /// Deletes the files of segments that were let go; those that cannot be deleted are tried again.
+    pub(super) fn bury(&self, directory: &Path) {
+        let graveyard = std::mem::take(&mut self.state().graveyard);
+        for id in graveyard {
+            match self.disk.remove(&directory.join(id.file_name())) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    tracing::warn!(%error, segment = id.file_name(), "the queue could not delete a segment");
+                    self.state().graveyard.push(id);
+                }
+            }
+        }
+    }
+}
