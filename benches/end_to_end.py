@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,6 +19,7 @@ from mlflow import MlflowClient  # noqa: E402
 from support.gateway import Gateway, Ports, config, query  # noqa: E402
 from support.mlflow_server import MlflowServer, migrate  # noqa: E402
 from support.postgres import Postgres  # noqa: E402
+from support.process import http  # noqa: E402
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -31,6 +33,7 @@ def arguments():
     parser.add_argument("--traces", type=int, default=128, help="traces per request, of 4 spans each; SDKs send up to 512 spans")
     parser.add_argument("--mlflow-workers", type=int, default=4, help="worker processes of MLflow's server; 4 is its default")
     parser.add_argument("--skip-rest", action="store_true")
+    parser.add_argument("--queues", action="store_true", help="only compare the queues: fsynced, written, memory, none")
     return parser.parse_args()
 
 
@@ -101,15 +104,20 @@ def measure_mlflow(load: Load, folder: Path, uri: str) -> dict:
         server.stop()
 
 
-def measure_gateway(load: Load, folder: Path, uri: str, protocol: str) -> tuple[dict, str]:
+def measure_gateway(load: Load, folder: Path, uri: str, protocol: str, **exporter) -> tuple[dict, str]:
+    """What is delivered counts: the time ends when the queue is empty."""
     ports = Ports()
-    gateway = Gateway(folder, config(uri, ports), ports)
+    gateway = Gateway(folder, config(uri, ports, **exporter), ports)
     try:
         idle = memory_mib(gateway.process.pid, "VmRSS")
         load.warm(gateway.http)
+        drain(gateway)
         before = count(uri)
-        cpu = cpu_seconds(gateway.process.pid)
+        cpu, started = cpu_seconds(gateway.process.pid), time.monotonic()
         result = load.run(f"http://{gateway.grpc}" if protocol == "grpc" else gateway.http, protocol)
+        drain(gateway)
+        result["seconds"] = time.monotonic() - started
+        result["spans_per_second"] = result["accepted_spans"] / result["seconds"]
         used = cpu_seconds(gateway.process.pid) - cpu
         peak = memory_mib(gateway.process.pid, "VmHWM")
         stored = count(uri) - before
@@ -119,6 +127,33 @@ def measure_gateway(load: Load, folder: Path, uri: str, protocol: str) -> tuple[
         return result, f"CPU {share:.0f} %, {1e6 * used / stored:.0f} us/span   RSS idle {idle:.0f} MiB, peak {peak:.0f} MiB"
     finally:
         gateway.stop()
+
+
+def drain(gateway: Gateway):
+    """Waits until the queue is empty. Its figures are a second old at most, so it has to be empty for longer."""
+    empty = 0
+    while empty < 12:
+        text = http("GET", gateway.admin("/metrics"))[2].decode()
+        sizes = [line for line in text.splitlines() if line.startswith("otel_mlflow_exporter_queue_requests{")]
+        empty = empty + 1 if all(line.endswith(" 0") for line in sizes) else 0
+        if not sizes:
+            return
+        time.sleep(0.1)
+
+
+QUEUES = {
+    "disk, fsynced": {"ack": "fsynced"}, "disk, written": {"ack": "written"}, "memory": {"storage": "memory"}, "no queue": {"enabled": False},
+}
+
+
+def compare_queues(kind: str, load: Load, folder: Path, database):
+    print(f"\n{kind}: queues", flush=True)
+    rates = {}
+    for number, (name, queue) in enumerate(QUEUES.items()):
+        result, more = measure_gateway(load, folder / f"queue-{number}", database(), "http", sending_queue=queue)
+        rates[name] = result["spans_per_second"]
+        line(name, result, more)
+    print(f"  fsynced / memory = {rates['disk, fsynced'] / rates['memory']:.2f}", flush=True)
 
 
 def count(uri: str) -> int:
@@ -164,18 +199,19 @@ def main():
     print(f"{os.cpu_count()} CPUs; 4-span traces, two 400-byte messages a span, {options.traces} traces a request, {options.connections} connections, {options.seconds:g} s each")
     with tempfile.TemporaryDirectory(prefix="otel-mlflow-bench-") as name:
         folder = Path(name)
+        compared = compare_queues if options.queues else compare
         for kind in options.databases.split(","):
             (folder / kind).mkdir()
             if kind == "postgresql":
                 server = Postgres(folder / "postgres.log")
                 try:
-                    compare(kind, load, folder / kind, server.database)
+                    compared(kind, load, folder / kind, server.database)
                 finally:
                     server.stop()
             else:
                 numbers = iter(range(99))
-                compare(kind, load, folder / kind, lambda: f"sqlite:///{folder}/{kind}/{next(numbers)}.db")
-        if not options.skip_rest:
+                compared(kind, load, folder / kind, lambda: f"sqlite:///{folder}/{kind}/{next(numbers)}.db")
+        if not options.skip_rest and not options.queues:
             (folder / "rest").mkdir()
             rest_overhead(load, folder / "rest")
 

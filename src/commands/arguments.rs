@@ -45,9 +45,39 @@ pub(super) enum Command {
     Schema,
     /// Check that what the configuration names is there: addresses, tracking URI, credentials
     Doctor,
+    /// Look at, deliver again or delete the spans that could not be delivered
+    #[command(subcommand)]
+    DeadLetter(DeadLetter),
     /// Deliver to MLflow what runs could not while it was down
     #[cfg(feature = "client")]
     Import(Import),
+}
+
+/// What to do with dead letters: requests that a destination refused for good, with the reason.
+///
+/// Each queue has its own, in the directory of its `sending_queue`. The configuration says which queues there are:
+/// give the same --config as to the collector, which may be running.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub(super) enum DeadLetter {
+    /// List the dead letters of every queue: id, time, number of spans, and why
+    List,
+    /// Put dead letters back into their queue: a running collector delivers them within seconds, else the next one
+    Retry(Letters),
+    /// Delete dead letters for good
+    Drop(Letters),
+}
+
+/// Which dead letters.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct Letters {
+    /// Ids, as `list` shows them
+    #[arg(value_name = "ID", conflicts_with = "all")]
+    pub(super) ids: Vec<String>,
+
+    /// All of every queue
+    #[arg(long)]
+    pub(super) all: bool,
 }
 
 /// What to import, and where to.
@@ -79,6 +109,20 @@ mod tests {
         let after = parse(&["validate", "--config", "a.yaml", "--config", "b.yaml"]).unwrap();
         assert_eq!(after.config, [PathBuf::from("a.yaml"), PathBuf::from("b.yaml")]);
         assert_eq!(parse(&["--config=a.yaml"]).unwrap().command, None);
+    }
+
+    #[test]
+    fn dead_letters_are_named_or_all_of_them_are_meant() {
+        let named = Letters { ids: vec!["1a".to_owned(), "2b".to_owned()], all: false };
+        let command = parse(&["dead-letter", "drop", "1a", "2b"]).unwrap().command;
+        assert_eq!(command, Some(Command::DeadLetter(DeadLetter::Drop(named))));
+        let all = Letters { ids: Vec::new(), all: true };
+        let command = parse(&["dead-letter", "retry", "--all"]).unwrap().command;
+        assert_eq!(command, Some(Command::DeadLetter(DeadLetter::Retry(all))));
+        for wrong in [&["dead-letter", "drop"][..], &["dead-letter", "drop", "1a", "--all"], &["dead-letter"]]
+        {
+            assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong:?}");
+        }
     }
 
     #[test]

@@ -10,8 +10,9 @@ use super::lifecycle::{Receiver, RunError};
 use super::summary::Destination;
 use crate::config::{ComponentKind, Config, Configured};
 use crate::exporters::debug::{DebugExporter, DebugExporterConfig};
-use crate::exporters::mlflow::MlflowExporter;
+use crate::exporters::mlflow::{MlflowConfig, MlflowExporter};
 use crate::exporters::otlp::{OtlpExporter, OtlpExporterConfig, OtlpHttpExporterConfig};
+use crate::exporters::queued::{QueueSettings, QueuedExporter, RetryOnFailure, SendingQueueConfig};
 use crate::pipeline::{Pipeline, TraceExporter};
 use crate::receivers::otlp::{Bound, OtlpReceiver, OtlpReceiverConfig};
 use crate::telemetry::{AdminConfig, AdminServer, Telemetry};
@@ -108,6 +109,56 @@ pub(super) async fn build_exporter(
             Ok(BuiltExporter::new(made, None, "standard error".to_owned()))
         }
         _ => Err(not_built(kind, exporter)),
+    }
+}
+
+/// The queue that an exporter is to have, and its retries.
+///
+/// # Errors
+///
+/// The settings do not fit their struct.
+pub(super) fn queue_of(exporter: &Configured) -> Result<(SendingQueueConfig, RetryOnFailure), RunError> {
+    let kind = ComponentKind::Exporter;
+    Ok(match exporter.id.kind() {
+        "mlflow" => {
+            let settings: MlflowConfig = settings(kind, exporter)?;
+            (settings.sending_queue, settings.retry_on_failure)
+        }
+        "otlp" => {
+            let settings: OtlpExporterConfig = settings(kind, exporter)?;
+            (settings.sending_queue, settings.retry_on_failure)
+        }
+        "otlphttp" => {
+            let settings: OtlpHttpExporterConfig = settings(kind, exporter)?;
+            (settings.sending_queue, settings.retry_on_failure)
+        }
+        "debug" => {
+            let settings: DebugExporterConfig = settings(kind, exporter)?;
+            (settings.sending_queue, RetryOnFailure::default())
+        }
+        _ => return Err(not_built(kind, exporter)),
+    })
+}
+
+/// The queue of a pipeline before an exporter; none if the exporter is to have none.
+///
+/// # Errors
+///
+/// The queue's directory is in use, or cannot be used at all.
+pub(super) async fn build_queue(
+    pipeline: &str,
+    exporter: &Configured,
+    inner: Arc<dyn TraceExporter>,
+    telemetry: &Telemetry,
+) -> Result<Option<Arc<dyn TraceExporter>>, RunError> {
+    let (queue, retry) = queue_of(exporter)?;
+    if !queue.enabled {
+        return Ok(None);
+    }
+    let settings = QueueSettings { pipeline: pipeline.to_owned(), queue, retry };
+    match QueuedExporter::start(inner, &settings, telemetry).await {
+        Ok(queued) => Ok(Some(Arc::new(queued))),
+        Err(error) => Err(cannot_start(ComponentKind::Exporter, exporter, error.to_string())),
     }
 }
 

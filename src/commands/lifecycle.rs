@@ -1,15 +1,15 @@
 //! The life of a collector: everything listens, then serves, then stops from the front to the back.
 //!
 //! ```text
-//! start:  addresses are free? ─> exporters connect ─> receivers and admin bind ─> all serve
-//! stop:   receivers answer what they have begun ─> exporters finish ─> admin
+//! start:  addresses are free? ─> exporters connect ─> queues open ─> receivers and admin bind ─> all serve
+//! stop:   receivers answer what they have begun ─> queues deliver what they can ─> exporters finish ─> admin
 //! ```
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +62,8 @@ pub(super) enum RunError {
 /// A collector of which every part listens and is connected.
 pub(super) struct Collector {
     pub(super) receivers: Vec<Box<dyn Receiver>>,
+    /// Those of all pipelines; what they do not deliver in time stays on disk.
+    pub(super) queues: Vec<Arc<dyn TraceExporter>>,
     pub(super) exporters: BTreeMap<String, Arc<dyn TraceExporter>>,
     pub(super) admin: Option<AdminServer>,
     pub(super) telemetry: Telemetry,
@@ -95,7 +97,8 @@ impl Collector {
             });
         }
         let ended = until_stop(&mut receivers, &stop).await;
-        let drained = tokio::time::timeout(self.drain_limit, drain(receivers, &self.exporters)).await;
+        let drained =
+            tokio::time::timeout(self.drain_limit, drain(receivers, &self.queues, &self.exporters)).await;
         admin_stop.cancel();
         if let Some(admin) = admin {
             // A failing admin server is not worth failing for at the very end.
@@ -119,29 +122,39 @@ async fn until_stop(receivers: &mut JoinSet<String>, stop: &CancellationToken) -
     Some(ended.and_then(Result::ok).unwrap_or_else(|| "a receiver".to_owned()))
 }
 
-/// Lets the receivers answer what they have begun, and then the exporters finish what they took over.
-async fn drain(mut receivers: JoinSet<String>, exporters: &BTreeMap<String, Arc<dyn TraceExporter>>) {
+/// Lets the receivers answer what they have begun, then the queues deliver, and then the exporters finish what they
+/// took over.
+async fn drain(
+    mut receivers: JoinSet<String>,
+    queues: &[Arc<dyn TraceExporter>],
+    exporters: &BTreeMap<String, Arc<dyn TraceExporter>>,
+) {
     while receivers.join_next().await.is_some() {}
+    join_all(queues.iter().map(|queue| queue.shutdown())).await;
     for exporter in exporters.values() {
         exporter.shutdown().await;
     }
 }
 
-/// The exporters of every pipeline that the receiver feeds, each once.
-pub(super) fn pipeline_of(
-    config: &Config,
-    receiver: &str,
-    exporters: &BTreeMap<String, Arc<dyn TraceExporter>>,
-) -> Pipeline {
-    let mut ids: Vec<&String> = Vec::new();
-    for pipeline in config.service.pipelines.values() {
-        if pipeline.receivers.iter().any(|id| id == receiver) {
-            ids.extend(&pipeline.exporters);
+/// What pipelines end in, by pipeline and exporter.
+pub(super) type Ends = BTreeMap<(String, String), Arc<dyn TraceExporter>>;
+
+/// The ends of every pipeline that the receiver feeds, each once: two pipelines may share an exporter without a queue.
+pub(super) fn pipeline_of(config: &Config, receiver: &str, ends: &Ends) -> Pipeline {
+    let mut reached: Vec<Arc<dyn TraceExporter>> = Vec::new();
+    for (id, pipeline) in &config.service.pipelines {
+        if !pipeline.receivers.iter().any(|id| id == receiver) {
+            continue;
+        }
+        let of_pipeline =
+            pipeline.exporters.iter().filter_map(|exporter| ends.get(&(id.clone(), exporter.clone())));
+        for end in of_pipeline {
+            if !reached.iter().any(|known| Arc::ptr_eq(known, end)) {
+                reached.push(Arc::clone(end));
+            }
         }
     }
-    ids.sort();
-    ids.dedup();
-    Pipeline::new(ids.into_iter().filter_map(|id| exporters.get(id)).map(Arc::clone).collect())
+    Pipeline::new(reached)
 }
 
 #[cfg(test)]
@@ -212,9 +225,12 @@ mod tests {
         let pipelines = [("traces".to_owned(), pipeline.clone()), ("traces/2".to_owned(), pipeline)];
         let config = Config::of_service(Service { pipelines: pipelines.into(), ..Service::default() });
         let exporters = BTreeMap::from([("sink".to_owned(), Arc::new(exporter) as Arc<dyn TraceExporter>)]);
-        let pipeline = pipeline_of(&config, "fake", &exporters);
+        let end = |pipeline: &str| ((pipeline.to_owned(), "sink".to_owned()), Arc::clone(&exporters["sink"]));
+        let ends = Ends::from([end("traces"), end("traces/2")]);
+        let pipeline = pipeline_of(&config, "fake", &ends);
         let collector = Collector {
             receivers: vec![Box::new(FakeReceiver { log: Arc::clone(&log), pipeline, ends_by_itself })],
+            queues: Vec::new(),
             exporters,
             admin: None,
             telemetry: Telemetry::default(),

@@ -4,6 +4,7 @@ mod addresses;
 mod arguments;
 mod build;
 mod components;
+mod dead_letter;
 mod destination;
 mod doctor;
 #[cfg(feature = "client")]
@@ -33,6 +34,9 @@ pub fn main() -> ExitCode {
         None => with_configuration(&sources, |loaded| run::run(&loaded.config)),
         Some(Command::Validate) => with_configuration(&sources, |_| validate::say_valid(&sources)),
         Some(Command::Doctor) => with_configuration(&sources, |loaded| doctor::doctor(&loaded)),
+        Some(Command::DeadLetter(wanted)) => {
+            with_configuration(&sources, |loaded| dead_letter::dead_letter(&wanted, &loaded.config))
+        }
         Some(Command::Components) => say(&components::list()),
         Some(Command::Schema) => say(&format!("{:#}", whole_schema())),
         #[cfg(feature = "client")]

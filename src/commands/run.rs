@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::doctor::Verdict;
-use super::lifecycle::{Collector, RunError, pipeline_of};
+use super::lifecycle::{Collector, Ends, RunError, pipeline_of};
 use super::summary::Summary;
 use super::{addresses, build, complain, say, signals};
 use crate::config::{ComponentKind, Config};
+use crate::pipeline::TraceExporter;
 use crate::telemetry::{Telemetry, init_logs};
 
 /// Below the 30 seconds that Kubernetes gives a container to stop.
@@ -54,6 +56,26 @@ async fn serve(config: &Config) -> Result<(), RunError> {
     collector.serve(stop).await
 }
 
+/// The queues, and what each pipeline ends in: a queue, or the exporter itself where it has none.
+async fn start_queues(
+    config: &Config,
+    exporters: &BTreeMap<String, Arc<dyn TraceExporter>>,
+    telemetry: &Telemetry,
+) -> Result<(Vec<Arc<dyn TraceExporter>>, Ends), RunError> {
+    let (mut queues, mut ends) = (Vec::new(), Ends::new());
+    for (pipeline, parts) in &config.service.pipelines {
+        for id in &parts.exporters {
+            let configured = config.component(ComponentKind::Exporter, id);
+            let (Some(configured), Some(exporter)) = (configured, exporters.get(id)) else { continue };
+            let queue = build::build_queue(pipeline, configured, Arc::clone(exporter), telemetry).await?;
+            queues.extend(queue.clone());
+            let end = queue.unwrap_or_else(|| Arc::clone(exporter));
+            ends.insert((pipeline.clone(), id.clone()), end);
+        }
+    }
+    Ok((queues, ends))
+}
+
 /// Starts every part. A port in use is the commonest mistake, so it is looked for before anything is
 /// connected or created.
 async fn start(config: &Config) -> Result<(Collector, Summary), RunError> {
@@ -70,10 +92,11 @@ async fn start(config: &Config) -> Result<(Collector, Summary), RunError> {
         summary.writes.push((configured.id.to_string(), built.destination));
         exporters.insert(configured.id.to_string(), built.exporter);
     }
+    let (queues, ends) = start_queues(config, &exporters, &telemetry).await?;
     let mut receivers = Vec::new();
     for configured in config.running(ComponentKind::Receiver) {
         let id = configured.id.to_string();
-        let pipeline = pipeline_of(config, &id, &exporters);
+        let pipeline = pipeline_of(config, &id, &ends);
         let receiver = build::bind_receiver(configured, pipeline, &telemetry).await?;
         let addresses = receiver.addresses().into_iter();
         summary.receives.extend(addresses.map(|address| (id.clone(), address)));
@@ -81,6 +104,6 @@ async fn start(config: &Config) -> Result<(Collector, Summary), RunError> {
     }
     let admin = build::bind_admin(config).await?;
     summary.admin = admin.as_ref().and_then(|admin| admin.address().ok()).map(|address| address.to_string());
-    let collector = Collector { receivers, exporters, admin, telemetry, drain_limit: DRAIN_LIMIT };
+    let collector = Collector { receivers, queues, exporters, admin, telemetry, drain_limit: DRAIN_LIMIT };
     Ok((collector, summary))
 }

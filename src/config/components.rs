@@ -227,7 +227,11 @@ impl ComponentConfig for OtlpHttpExporterConfig {
     }
 }
 
-impl ComponentConfig for DebugExporterConfig {}
+impl ComponentConfig for DebugExporterConfig {
+    fn problems(&self) -> Vec<Setting> {
+        self.sending_queue.validate()
+    }
+}
 
 impl ComponentConfig for MlflowConfig {
     fn problems(&self) -> Vec<Setting> {

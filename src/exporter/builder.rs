@@ -13,10 +13,11 @@ use super::queue::{Limits, Queue};
 use super::worker::Patience;
 use super::{MlflowExporter, Start, WorkerState};
 use crate::exporters::mlflow::MlflowConfig;
+use crate::exporters::queued::{RetryOnFailure, SendingQueueConfig};
 use crate::mapping::prices::PriceCatalogue;
 use crate::mapping::routing::Source;
 use crate::mlflow::tracking_uri::TrackingUri;
-use crate::store::rest::{RestStore, RetryConfig};
+use crate::store::rest::RestStore;
 
 /// Where MLflow's own client writes when nobody says where.
 const DEFAULT_URI: &str = "sqlite:///mlflow.db";
@@ -56,10 +57,12 @@ impl MlflowExporterBuilder {
     /// Starts from a configuration of the gateway's exporter instead of the environment.
     pub fn from_config(mut config: MlflowConfig) -> Self {
         // The worker tries again by itself; what the client does on top of it only hides the trouble.
-        config.retry_on_failure = RetryConfig {
+        config.sending_queue = SendingQueueConfig::disabled();
+        config.retry_on_failure = RetryOnFailure {
             initial_interval: Duration::from_millis(100),
             max_interval: Duration::from_millis(500),
-            max_elapsed_time: Duration::from_secs(1),
+            max_elapsed_time: Some(Duration::from_secs(1)),
+            ..RetryOnFailure::default()
         };
         config.timeout = config.timeout.min(Duration::from_secs(30));
         Self {

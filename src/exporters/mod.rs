@@ -5,3 +5,4 @@ pub mod debug;
 pub mod mlflow;
 #[cfg(feature = "gateway")]
 pub mod otlp;
+pub mod queued;

@@ -28,6 +28,8 @@ pub(super) struct Counts {
     pub(super) acked: u64,
     pub(super) dropped_records: u64,
     pub(super) dropped_bytes: u64,
+    /// The dropped ones that were too old.
+    pub(super) expired_records: u64,
     pub(super) damaged: u64,
 }
 
@@ -72,6 +74,13 @@ impl Cursor {
         let records = self.finish(range);
         self.counts.dropped_records += records;
         self.counts.dropped_bytes += bytes_of(records);
+    }
+
+    /// As [`Self::drop_range`], because of age.
+    pub(super) fn expire_range(&mut self, range: Range<u64>, bytes_of: impl FnOnce(u64) -> u64) {
+        let before = self.counts.dropped_records;
+        self.drop_range(range, bytes_of);
+        self.counts.expired_records += self.counts.dropped_records - before;
     }
 
     /// Damage took a range away.

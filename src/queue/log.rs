@@ -146,6 +146,12 @@ impl Log {
         Reader::new(&self.shared, cursor)
     }
 
+    /// Wakes those who wait for [`Reader::changed`], though there is nothing new: so that they look whether they
+    /// should end.
+    pub fn wake_readers(&self) {
+        self.shared.readable.notify();
+    }
+
     /// Persists what was acknowledged, and deletes what every cursor is past, now rather than with the next upkeep.
     ///
     /// # Errors

@@ -89,7 +89,7 @@ impl State {
     /// Takes note that a record is too old for a cursor.
     pub(super) fn expire_record(&mut self, cursor: usize, sequence: u64, bytes: u64) {
         if let Some(cursor) = self.cursors.get_mut(cursor) {
-            cursor.drop_range(sequence..sequence + 1, |records| records * bytes);
+            cursor.expire_range(sequence..sequence + 1, |records| records * bytes);
         }
     }
 

@@ -126,7 +126,11 @@ impl State {
     /// Gives up segments whose newest record was appended before `oldest`.
     pub(super) fn expire(&mut self, oldest: u64) {
         while self.segments.front().is_some_and(|segment| segment.times.1 < oldest) {
-            self.drop_oldest();
+            let Some(segment) = self.segments.pop_front() else { return };
+            for cursor in &mut self.cursors {
+                cursor.expire_range(0..segment.end, |records| segment.bytes_of(records));
+            }
+            self.bury(&segment);
         }
     }
 

@@ -55,7 +55,9 @@ pub struct CursorStats {
     pub acked_records: u64,
     /// Records that a limit took before they were delivered.
     pub dropped_records: u64,
-    /// Their bytes; of a segment that was partly delivered, its average.
+    /// Those of them that were too old.
+    pub expired_records: u64,
+    /// Bytes of the dropped; of a segment that was partly delivered, its average.
     pub dropped_bytes: u64,
     /// Records that damage took before they were delivered.
     pub damaged_records: u64,
@@ -98,6 +100,7 @@ impl State {
             oldest: oldest.map(|time| Duration::from_millis(now.saturating_sub(time))),
             acked_records: cursor.counts.acked,
             dropped_records: cursor.counts.dropped_records,
+            expired_records: cursor.counts.expired_records,
             dropped_bytes: cursor.counts.dropped_bytes,
             damaged_records: cursor.counts.damaged,
         }

@@ -16,6 +16,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::process::ProcessCollector;
+use super::queue::{QueueFamilies, QueueMetrics};
 use super::{COMMIT, VERSION};
 
 /// Before every name.
@@ -73,6 +74,7 @@ struct Families {
     queue_size: Family<ExporterLabels, Gauge>,
     queue_bytes: Family<ExporterLabels, Gauge>,
     write: Family<ExporterLabels, Histogram>,
+    queues: QueueFamilies,
 }
 
 impl Default for Metrics {
@@ -92,9 +94,11 @@ impl Default for Metrics {
             queue_size: Family::default(),
             queue_bytes: Family::default(),
             write: Family::new_with_constructor(|| Histogram::new(WRITE_BUCKETS)),
+            queues: QueueFamilies::default(),
         };
         families.register_receivers();
         families.register_exporters();
+        families.queues.register(&mut families.registry);
         families.register_process();
         Self(Arc::new(families))
     }
@@ -127,7 +131,7 @@ impl Families {
         registry.register("exporter_sent_spans", "Spans that the destination holds", self.sent.clone());
         registry.register(
             "exporter_send_failed_spans",
-            "Spans of requests that failed; their sender was told",
+            "Spans of requests that failed; the queue tries them again, or their sender was told",
             self.send_failed.clone(),
         );
         registry.register("exporter_retries", "Attempts after the first", self.retries.clone());
@@ -147,13 +151,13 @@ impl Families {
             self.experiments_fallback.clone(),
         );
         registry.register(
-            "exporter_queue_size",
-            "Requests that wait for the exporter",
+            "exporter_in_flight_requests",
+            "Requests that the exporter works on",
             self.queue_size.clone(),
         );
         registry.register_with_unit(
             "exporter_in_flight",
-            "Size of the requests that wait for the exporter",
+            "Size of the requests that the exporter works on",
             Unit::Bytes,
             self.queue_bytes.clone(),
         );
@@ -200,6 +204,11 @@ impl Metrics {
             refused: self.0.refused_by_exporter.clone(),
             component: id.into(),
         }
+    }
+
+    /// The metrics of the queue of a pipeline and an exporter, by their ids.
+    pub fn queue(&self, exporter: &str, pipeline: &str) -> QueueMetrics {
+        self.0.queues.queue(exporter, pipeline)
     }
 
     /// All metrics in the OpenMetrics text format.

@@ -9,6 +9,7 @@ mod health;
 mod logs;
 mod metrics;
 mod process;
+mod queue;
 
 #[cfg(feature = "gateway")]
 pub use admin::{AdminConfig, AdminServer};
@@ -16,6 +17,7 @@ pub use health::{ComponentHealth, Health, HealthHandle};
 #[cfg(feature = "gateway")]
 pub use logs::{LogEncoding, LogLevel, LogsConfig, TelemetryConfig, init_logs};
 pub use metrics::{ExporterMetrics, InFlight, Metrics, ReceiverMetrics, Transport};
+pub use queue::{QueueFigures, QueueMetrics};
 
 /// The handles that components need to say how they are: cheap to clone.
 #[derive(Clone, Debug, Default)]

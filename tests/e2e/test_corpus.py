@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from mlflow import MlflowClient
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from support.gateway import ROOT, stored
+from support.gateway import ROOT, UNQUEUED, stored
 from support.mlflow_server import migrate
 from support.otlp import answer, ids
 from support.process import http
@@ -31,7 +31,7 @@ def corpus_gateway(empty_database, gateway):
         uri = empty_database(kind)
         if made_by == "mlflow":
             migrate(uri)
-        running = gateway(uri, compat="strict")
+        running = gateway(uri, compat="strict", sending_queue=UNQUEUED)
         client = MlflowClient(tracking_uri=uri)
         # The ids that the corpus was recorded with; some of its answers name them.
         experiments = {"main": client.create_experiment("golden-public"), "alt": client.create_experiment("golden-public-alt")}
@@ -73,7 +73,7 @@ def all_requests(kind: str):
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_what_mlflow_refuses_costs_no_good_span(kind, compat, empty_database, gateway):
     uri = empty_database(kind)
-    running = gateway(uri, compat=compat)
+    running = gateway(uri, compat=compat, sending_queue=UNQUEUED)
     client = MlflowClient(tracking_uri=uri)
     numbers = {"$EXP": client.create_experiment("golden-public"), "$ALT": client.create_experiment("golden-public-alt")}
     refused_by_mlflow, wrong = 0, []
@@ -109,7 +109,7 @@ def check_stored(name: str, uri: str, body: bytes, headers: dict, said: bytes) -
     if rejected and not reason:
         return [f"{name}: {rejected} spans refused without a reason"]
     sent = ids(request)
-    missing = len(sent) - stored(uri, request)
+    missing = len(sent) - stored(uri, request, seconds=0)
     return [f"{name}: {missing} spans missing, {rejected} refused ({reason})"] if missing > rejected else []
 
 

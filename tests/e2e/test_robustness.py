@@ -14,7 +14,7 @@ import time
 import pytest
 from mlflow import MlflowClient
 
-from support.gateway import Ports, binary, config, query, sqlite_path, stored
+from support.gateway import UNQUEUED, Ports, binary, config, query, queue_in, sqlite_path, stored
 from support.mlflow_server import migrate
 from support.otlp import answer, attribute, trace_request
 from support.process import answers, http
@@ -102,11 +102,33 @@ def test_postgresql_restarted(workspace, gateway):
         running = gateway(uri)
         accepted(running, uri)
         server.stop_server()
+        request = trace_request()
+        assert running.post(request.SerializeToString(), timeout=180)[0] == 200, "the queue takes it"
+        running.process.wait_for(lambda: answers(running.admin("/readyz"), 503), "failing /readyz")
+        assert b"mlflow" in http("GET", running.admin("/readyz"))[2]
+        assert answers(running.admin("/livez"))
+        server.start()
+        eventually_accepted(running, uri)
+        assert stored(uri, request) == 2
+        running.process.wait_for(lambda: answers(running.admin("/readyz")), "good /readyz")
+    finally:
+        server.stop()
+
+
+def test_postgresql_restarted_without_a_queue(workspace, gateway):
+    """The sender keeps its spans: it is told to try again."""
+    from support.postgres import Postgres
+
+    server = Postgres(workspace / "postgres-restarted-unqueued.log")
+    try:
+        uri = server.database()
+        running = gateway(uri, sending_queue=UNQUEUED)
+        accepted(running, uri)
+        server.stop_server()
         status, headers, said = running.post(trace_request().SerializeToString(), timeout=180)
         refused_for_now(status, headers, said)
         status, _, why = http("GET", running.admin("/readyz"))
         assert status == 503 and b"mlflow" in why
-        assert answers(running.admin("/livez"))
         server.start()
         eventually_accepted(running, uri)
         assert answers(running.admin("/readyz"))
@@ -117,7 +139,7 @@ def test_postgresql_restarted(workspace, gateway):
 def test_sqlite_file_deleted(empty_database, gateway):
     """Whatever the answer is, spans that were accepted after it are in the database that a reader opens."""
     uri = empty_database("sqlite")
-    running = gateway(uri)
+    running = gateway(uri, sending_queue=UNQUEUED)
     accepted(running, uri)
     for suffix in ("", "-wal", "-shm"):
         if os.path.exists(sqlite_path(uri) + suffix):
@@ -212,7 +234,7 @@ def limit_file_size():
 def test_disk_full(empty_database, gateway):
     """No file may grow over 3 MB. What was accepted is there, what does not fit is refused, and reads still work."""
     uri = empty_database("sqlite")
-    running = gateway(uri, popen={"preexec_fn": limit_file_size})
+    running = gateway(uri, popen={"preexec_fn": limit_file_size}, sending_queue=UNQUEUED)
     kept, refusals = [], 0
     for _ in range(60):
         request = trace_request(traces=20, spans=4, text="x" * 1500)
@@ -271,9 +293,10 @@ def test_all_mistakes_at_once_with_lines_and_suggestions(empty_database, workspa
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_sigterm_under_load_loses_nothing_accepted(kind, empty_database, gateway):
+def test_sigterm_under_load_loses_nothing_accepted(kind, empty_database, gateway, tmp_path):
+    """What is accepted is stored at the end, or stays in the queue and is stored by the next gateway."""
     uri = empty_database(kind)
-    running = gateway(uri)
+    running = gateway(uri, sending_queue=queue_in(tmp_path))
     kept, lock, stop = [], threading.Lock(), threading.Event()
 
     def send():
@@ -298,19 +321,22 @@ def test_sigterm_under_load_loses_nothing_accepted(kind, empty_database, gateway
         sender.join()
     assert code == 0
     assert len(kept) > 10
+    left = 80 * len(kept) - stored(uri, *kept, seconds=0)
+    assert ("stays in" in running.process.output()) == (left > 0), f"{left} spans are left, and the log does not say so"
+    gateway(uri, sending_queue=queue_in(tmp_path))
     assert stored(uri, *kept) == 80 * len(kept)
 
 
-def test_killed_gateway_starts_again(empty_database, gateway):
-    """SIGKILL in the middle: what was accepted is there, and the next start works on the same file."""
+def test_killed_gateway_starts_again(empty_database, gateway, tmp_path):
+    """SIGKILL in the middle: what was accepted is there, and the next start works on the same files."""
     uri = empty_database("sqlite")
-    running = gateway(uri)
+    running = gateway(uri, sending_queue=queue_in(tmp_path))
     kept = [trace_request(traces=20, spans=4) for _ in range(5)]
     for request in kept:
         assert running.post(request.SerializeToString())[0] == 200
     running.process.child.kill()
     running.process.wait()
-    again = gateway(uri)
+    again = gateway(uri, sending_queue=queue_in(tmp_path))
     accepted(again, uri)
     assert stored(uri, *kept) == 400
 
@@ -436,9 +462,9 @@ def test_two_gateways_on_one_database(empty_database, gateway):
     for sender in senders:
         sender.join()
     assert codes == [200] * 24
+    assert stored(uri, *requests) == 240
     names = [experiment.name for experiment in MlflowClient(tracking_uri=uri).search_experiments()]
     assert sorted(names) == ["Default"] + [f"service-{number}" for number in range(4)]
-    assert stored(uri, *requests) == 240
 
 
 def test_beside_a_live_mlflow_server(postgres, gateway, workspace):

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from support.gateway import Ports
+from support.gateway import Ports, queue_in
 from support.mlflow_server import MlflowServer
 
 EXPERIMENT = "runs"
@@ -234,14 +234,15 @@ def destination(kind: str, empty_database, served) -> tuple[str, MlflowServer, d
 
 
 @pytest.mark.parametrize(("kind", "sessions", "count"), [("sqlite", 50, 1000), ("postgresql", 50, 1000), ("rest", 10, 100)])
-def test_sessions_through_two_gateways_with_retries_and_a_restart(kind, sessions, count, empty_database, served, gateway):
+def test_sessions_through_two_gateways_with_retries_and_a_restart(kind, sessions, count, empty_database, served, gateway, workspace):
     """Spans of one trace come in any order, through any gateway, some of them twice, and one gateway dies in the middle."""
     rng = random.Random(f"sessions {kind}")
     traces = [Trace(number, f"session-{number % sessions}", rng) for number in range(count)]
     uri, server, more = destination(kind, empty_database, served)
     settings = {"experiment": ROUTING, "runs": {"mode": "session", "idle_timeout": "4s", "flush_interval": "300ms"}, **more}
     ports = [Ports(), Ports()]
-    gateways = [gateway(uri, ports=port, **settings) for port in ports]
+    queues = [queue_in(workspace / f"queue-{kind}-{number}") for number in range(2)]
+    gateways = [gateway(uri, ports=port, sending_queue=queue, **settings) for port, queue in zip(ports, queues)]
     bodies = []
     for at in range(0, count, 10):
         some = traces[at:at + 10]
@@ -257,7 +258,7 @@ def test_sessions_through_two_gateways_with_retries_and_a_restart(kind, sessions
         list(senders.map(deliver, [(number % 2, body) for number, body in enumerate(bodies[:half])]))
         gateways[0].process.child.kill()
         gateways[0].process.wait()
-        gateways[0] = gateway(uri, ports=Ports(), **settings)
+        gateways[0] = gateway(uri, ports=Ports(), sending_queue=queues[0], **settings)
         list(senders.map(deliver, [(number % 2, body) for number, body in enumerate(bodies[half:])]))
     client = server.client()
 
@@ -443,7 +444,15 @@ def test_evaluation_events_become_assessments_once(kind, empty_database, served,
     body = evaluated(trace)
     with ThreadPoolExecutor(4) as senders:
         list(senders.map(lambda number: send(gateways[number % 2], body), range(6)))
-    assessments = {one.name: one for one in server.client().get_trace(trace.name).info.assessments}
+
+    def both() -> dict:
+        found = {one.name: one for one in server.client().get_trace(trace.name).info.assessments}
+        assert sorted(found) == ["faithful", "relevance"]
+        return found
+
+    assessments = eventually(both)
+    for one in gateways:
+        assert one.terminate() == 0, "the queue is not delivered"
     found = server.client().get_trace(trace.name).info.assessments
     assert sorted(one.name for one in found) == ["faithful", "relevance"], found
     relevance, faithful = assessments["relevance"], assessments["faithful"]

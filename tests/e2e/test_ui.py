@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from support.gateway import query
+from support.gateway import query, stored
 from support.mlflow_server import MlflowServer
 from support.otlp import attribute, trace_request
 from support.process import http
@@ -21,6 +21,7 @@ def test_the_ui_shows_what_the_gateway_wrote(kind, empty_database, gateway, work
     chat.attributes.add(key="gen_ai.usage.input_tokens").value.int_value = 11
     chat.attributes.add(key="gen_ai.usage.output_tokens").value.int_value = 7
     assert running.post(request.SerializeToString())[0] == 200
+    assert stored(uri, request) == 2
     trace_id = f"tr-{chat.trace_id.hex()}"
     before = query(uri, "SELECT version_num FROM alembic_version")
     server = MlflowServer(workspace / f"ui-{kind}", uri)

@@ -7,8 +7,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use opentelemetry_mlflow::exporters::otlp::{
-    Compression, OtlpExporter, OtlpExporterConfig, OtlpHttpExporterConfig, RetryConfig, TlsConfig,
+    Compression, OtlpExporter, OtlpExporterConfig, OtlpHttpExporterConfig, TlsConfig,
 };
+use opentelemetry_mlflow::exporters::queued::{RetryOnFailure, SendingQueueConfig};
 use opentelemetry_mlflow::otlp::Refusal;
 use opentelemetry_mlflow::pipeline::{
     ComponentId, Delivered, Delivery, DeliveryFuture, ExportError, TraceExporter as _, TraceRequest,
@@ -27,9 +28,11 @@ enum Protocol {
 
 const BOTH: [Protocol; 2] = [Protocol::Grpc, Protocol::Http];
 
-fn retry(max_elapsed_time: Duration) -> RetryConfig {
+fn retry(max_elapsed_time: Duration) -> RetryOnFailure {
     let interval = Duration::from_millis(1);
-    RetryConfig { enabled: true, initial_interval: interval, max_interval: interval, max_elapsed_time }
+    let max_elapsed_time = Some(max_elapsed_time);
+    let (initial_interval, max_interval) = (interval, interval);
+    RetryOnFailure { initial_interval, max_interval, max_elapsed_time, ..RetryOnFailure::default() }
 }
 
 /// What both configurations have in common.
@@ -37,7 +40,7 @@ fn retry(max_elapsed_time: Duration) -> RetryConfig {
 struct Settings {
     tls: TlsConfig,
     compression: Compression,
-    retry: RetryConfig,
+    retry: RetryOnFailure,
     headers: Vec<(&'static str, &'static str)>,
 }
 
@@ -71,6 +74,7 @@ fn exporter(
                 tls,
                 compression,
                 retry_on_failure,
+                sending_queue: SendingQueueConfig::disabled(),
                 headers,
                 timeout,
                 ..OtlpExporterConfig::default()
@@ -84,6 +88,7 @@ fn exporter(
                 tls,
                 compression,
                 retry_on_failure,
+                sending_queue: SendingQueueConfig::disabled(),
                 headers,
                 timeout,
                 ..OtlpHttpExporterConfig::default()

@@ -11,15 +11,24 @@ use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::exporters::queued::SendingQueueConfig;
 use crate::pipeline::{Ack, ComponentId, Delivered, TraceExporter, TraceRequest};
 use crate::telemetry::{ExporterMetrics, Telemetry};
 
 /// Writes spans as text to standard error, as the Collector's exporter of the same name does.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DebugExporterConfig {
     /// How much to write.
     pub verbosity: Verbosity,
+    /// Requests that are kept until they are written; off unless the key is there.
+    pub sending_queue: SendingQueueConfig,
+}
+
+impl Default for DebugExporterConfig {
+    fn default() -> Self {
+        Self { verbosity: Verbosity::default(), sending_queue: SendingQueueConfig::disabled() }
+    }
 }
 
 /// How much is written.

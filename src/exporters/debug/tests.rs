@@ -21,7 +21,7 @@ async fn written(verbosity: Verbosity) -> String {
     let request = Arc::new(TraceRequest { body, ..TraceRequest::default() });
     let page = Page::default();
     let id = ComponentId::parse("debug/test");
-    let config = DebugExporterConfig { verbosity };
+    let config = DebugExporterConfig { verbosity, ..DebugExporterConfig::default() };
     let exporter = DebugExporter::writing_to(Box::new(page.clone()), id, &config, &Telemetry::default());
     let (ack, delivery) = ack_channel();
     exporter.export(request, ack).await;

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::models::ModelsConfig;
 use super::runs::RunsConfig;
+use crate::exporters::queued::{RetryOnFailure, SendingQueueConfig};
 use crate::mapping::Repairs;
 use crate::mapping::routing::ExperimentConfig;
 use crate::mlflow::tracking_uri::TrackingUri;
@@ -54,8 +55,11 @@ pub struct MlflowConfig {
     #[serde(with = "crate::units::duration")]
     #[schemars(with = "String")]
     pub timeout: Duration,
-    /// How a failing request to an MLflow server is sent again before the sender is told to retry.
-    pub retry_on_failure: RetryConfig,
+    /// How what MLflow does not take now is sent again. Without the queue: how a failing request to an MLflow
+    /// server is, for up to 8 s, before its sender is told to try again.
+    pub retry_on_failure: RetryOnFailure,
+    /// Requests that are kept, on disk, until MLflow has taken them.
+    pub sending_queue: SendingQueueConfig,
     /// How much is written at once.
     pub batch: BatchConfig,
     /// Gathering of a trace's spans before they are written. Not available in this version.
@@ -80,15 +84,18 @@ impl Default for MlflowConfig {
             compression: Compression::default(),
             timeout: Duration::from_secs(60),
             retry_on_failure: default_retry(),
+            sending_queue: SendingQueueConfig::default(),
             batch: BatchConfig::default(),
             trace_assembly: TraceAssemblyConfig::default(),
         }
     }
 }
 
-/// A sender waits for its answer, most of them for ten seconds: it has to hear of a failure by then.
-fn default_retry() -> RetryConfig {
-    RetryConfig { max_elapsed_time: Duration::from_secs(8), ..RetryConfig::default() }
+/// A sender waits for its answer, most of them for ten seconds: without a queue it has to hear of a failure by then.
+const UNQUEUED_RETRY_LIMIT: Duration = Duration::from_secs(8);
+
+fn default_retry() -> RetryOnFailure {
+    RetryOnFailure { initial_interval: Duration::from_secs(1), ..RetryOnFailure::default() }
 }
 
 /// How close to MLflow's own mapping.
@@ -129,6 +136,24 @@ pub struct TraceAssemblyConfig {
 }
 
 impl MlflowConfig {
+    /// How the client of a server sends a failing request again. With the queue it bridges a hiccup, and finds out
+    /// whether a 500 is the data's fault, which the server does not say; everything else is the queue's.
+    pub(super) fn client_retry(&self) -> RetryConfig {
+        let RetryOnFailure { enabled, initial_interval, max_interval, max_elapsed_time, .. } =
+            self.retry_on_failure;
+        if self.sending_queue.enabled {
+            return RetryConfig {
+                initial_interval: Duration::from_millis(100),
+                max_interval: Duration::from_millis(500),
+                max_elapsed_time: Duration::from_secs(1),
+            };
+        }
+        let limit = max_elapsed_time.unwrap_or(UNQUEUED_RETRY_LIMIT);
+        // Zero would mean for ever.
+        let max_elapsed_time = if enabled { limit } else { Duration::from_nanos(1) };
+        RetryConfig { initial_interval, max_interval, max_elapsed_time }
+    }
+
     /// What is wrong with the settings as a whole: key, relative to the exporter, and message.
     pub fn validate(&self) -> Vec<(String, String)> {
         let experiment = self.experiment.validate().into_iter();
@@ -138,6 +163,8 @@ impl MlflowConfig {
         problems.extend(models.map(|(key, message)| (format!("models.{key}"), message)));
         let runs = self.runs.validate().into_iter();
         problems.extend(runs.map(|(key, message)| (format!("runs.{key}"), message)));
+        problems.extend(self.sending_queue.validate());
+        problems.extend(self.retry_on_failure.validate());
         let mut problem = |key: &str, message: String| problems.push((key.to_owned(), message));
         if let Err(error) = TrackingUri::parse(self.tracking_uri.expose_secret()) {
             problem("tracking_uri", error.to_string());

@@ -100,7 +100,7 @@ impl MlflowConfig {
             headers: self.headers.clone(),
             workspace: self.workspace.clone(),
             timeout: self.timeout,
-            retry_on_failure: self.retry_on_failure,
+            retry_on_failure: self.client_retry(),
             compression: self.compression,
             max_request_bytes: self.batch.max_bytes,
             ..RestOptions::default()

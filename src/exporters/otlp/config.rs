@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
+use crate::exporters::queued::{RetryOnFailure, SendingQueueConfig};
 use crate::units;
 
 /// Sends OTLP over gRPC. Keys that the Collector has, too, mean the same here.
@@ -29,8 +30,10 @@ pub struct OtlpExporterConfig {
     #[serde(with = "units::duration")]
     #[schemars(with = "String")]
     pub timeout: Duration,
-    /// When to send a failing request again.
-    pub retry_on_failure: RetryConfig,
+    /// When to send again what the backend does not take now; without the queue for up to five minutes.
+    pub retry_on_failure: RetryOnFailure,
+    /// Requests that are kept, on disk, until the backend has taken them.
+    pub sending_queue: SendingQueueConfig,
     /// How many requests may be under way at once.
     pub max_concurrent_requests: usize,
 }
@@ -55,8 +58,10 @@ pub struct OtlpHttpExporterConfig {
     #[serde(with = "units::duration")]
     #[schemars(with = "String")]
     pub timeout: Duration,
-    /// When to send a failing request again.
-    pub retry_on_failure: RetryConfig,
+    /// When to send again what the backend does not take now; without the queue for up to five minutes.
+    pub retry_on_failure: RetryOnFailure,
+    /// Requests that are kept, on disk, until the backend has taken them.
+    pub sending_queue: SendingQueueConfig,
     /// How many requests may be under way at once.
     pub max_concurrent_requests: usize,
 }
@@ -75,26 +80,6 @@ pub struct TlsConfig {
     pub key_file: Option<PathBuf>,
     /// Accept any certificate of the backend: anybody on the way can then read what is sent.
     pub insecure_skip_verify: bool,
-}
-
-/// When a failing request is sent again: after a random time around an interval that grows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RetryConfig {
-    /// Whether to send again at all.
-    pub enabled: bool,
-    /// The wait before the first retry.
-    #[serde(with = "units::duration")]
-    #[schemars(with = "String")]
-    pub initial_interval: Duration,
-    /// The longest wait, unless the backend asks for more.
-    #[serde(with = "units::duration")]
-    #[schemars(with = "String")]
-    pub max_interval: Duration,
-    /// When to give up and hand the failure to the sender; `0s` means never.
-    #[serde(with = "units::duration")]
-    #[schemars(with = "String")]
-    pub max_elapsed_time: Duration,
 }
 
 /// Compression of requests.
@@ -118,7 +103,8 @@ impl Default for OtlpExporterConfig {
             headers: BTreeMap::new(),
             compression: Compression::default(),
             timeout: Duration::from_secs(5),
-            retry_on_failure: RetryConfig::default(),
+            retry_on_failure: RetryOnFailure::default(),
+            sending_queue: SendingQueueConfig::default(),
             max_concurrent_requests: 10,
         }
     }
@@ -133,19 +119,9 @@ impl Default for OtlpHttpExporterConfig {
             headers: BTreeMap::new(),
             compression: Compression::default(),
             timeout: Duration::from_secs(30),
-            retry_on_failure: RetryConfig::default(),
+            retry_on_failure: RetryOnFailure::default(),
+            sending_queue: SendingQueueConfig::default(),
             max_concurrent_requests: 10,
-        }
-    }
-}
-
-impl Default for RetryConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            initial_interval: Duration::from_secs(5),
-            max_interval: Duration::from_secs(30),
-            max_elapsed_time: Duration::from_secs(300),
         }
     }
 }
@@ -169,6 +145,8 @@ impl OtlpExporterConfig {
             problems.push(problem("endpoint", "is neither host:port nor a URL with http:// or https://"));
         }
         common(&mut problems, &self.tls, &self.headers, self.timeout, self.max_concurrent_requests);
+        problems.extend(self.sending_queue.validate());
+        problems.extend(self.retry_on_failure.validate());
         problems
     }
 }
@@ -192,6 +170,8 @@ impl OtlpHttpExporterConfig {
             problems.push(problem(key, "is not a URL with http:// or https://"));
         }
         common(&mut problems, &self.tls, &self.headers, self.timeout, self.max_concurrent_requests);
+        problems.extend(self.sending_queue.validate());
+        problems.extend(self.retry_on_failure.validate());
         problems
     }
 }

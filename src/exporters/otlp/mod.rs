@@ -1,7 +1,7 @@
 //! The `otlp` (gRPC) and `otlphttp` exporters: spans to any OTLP backend.
 //!
 //! A request is answered when the backend has answered. What passes by itself is sent again with
-//! backoff; what the backend refuses in `partial_success` is handed back as a refusal.
+//! backoff, by the queue before the exporter or, without one, here; what the backend refuses in `partial_success` is handed back as a refusal.
 
 mod answer;
 mod config;
@@ -20,12 +20,13 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use config::{Compression, OtlpExporterConfig, OtlpHttpExporterConfig, RetryConfig, TlsConfig};
+pub use config::{Compression, OtlpExporterConfig, OtlpHttpExporterConfig, TlsConfig};
 
+use crate::exporters::queued::RetryOnFailure;
 use crate::otlp::Refusal;
 use crate::pipeline::{Ack, ComponentId, Delivered, Delivery, ExportError, TraceExporter, TraceRequest};
 use crate::telemetry::{ExporterMetrics, HealthHandle, Telemetry};
-use retry::Backoff;
+use retry::{Backoff, own_retries};
 
 /// Why an exporter cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +72,7 @@ trait Deliver: Send + Sync + 'static {
 
 struct Sender<T> {
     transport: T,
-    retry: RetryConfig,
+    retry: RetryOnFailure,
     metrics: ExporterMetrics,
     health: HealthHandle,
 }
@@ -91,7 +92,7 @@ impl OtlpExporter {
             Ok(transport) => Ok(Self::new(
                 id,
                 transport,
-                config.retry_on_failure,
+                own_retries(config.retry_on_failure, &config.sending_queue),
                 config.max_concurrent_requests,
                 telemetry,
             )),
@@ -113,7 +114,7 @@ impl OtlpExporter {
             Ok(transport) => Ok(Self::new(
                 id,
                 transport,
-                config.retry_on_failure,
+                own_retries(config.retry_on_failure, &config.sending_queue),
                 config.max_concurrent_requests,
                 telemetry,
             )),
@@ -124,7 +125,7 @@ impl OtlpExporter {
     fn new(
         id: ComponentId,
         transport: impl Transport,
-        retry: RetryConfig,
+        retry: RetryOnFailure,
         max_concurrent_requests: usize,
         telemetry: &Telemetry,
     ) -> Self {

@@ -3,6 +3,7 @@
 import os
 import re
 import sqlite3
+import time
 from pathlib import Path
 
 import yaml
@@ -107,7 +108,21 @@ def query(uri: str, sql: str, parameters=()) -> list:
         connection.close()
 
 
-def stored(uri: str, *requests) -> int:
-    """How many spans of the requests are in the database."""
+def stored(uri: str, *requests, seconds: float = 60) -> int:
+    """How many spans of the requests are in the database, once all are, or after the time: the queue is before it."""
     sent = set().union(*(ids(request) for request in requests))
-    return len(sent & {tuple(row) for row in query(uri, "SELECT trace_id, span_id FROM spans")})
+    deadline = time.monotonic() + seconds
+    while True:
+        found = len(sent & {tuple(row) for row in query(uri, "SELECT trace_id, span_id FROM spans")})
+        if found == len(sent) or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+
+
+UNQUEUED = {"enabled": False}
+"""A `sending_queue` for tests of what follows it: senders are answered with what the destination answers."""
+
+
+def queue_in(folder: Path) -> dict:
+    """A `sending_queue` in a directory that another gateway can take over after this one."""
+    return {"directory": str(folder)}

@@ -16,16 +16,20 @@ class MlflowServer:
 
     def __init__(self, folder: Path, backend_uri: str, workers: int = 1, program: Path = MLFLOW, artifacts: list | None = None):
         folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.command = [program, "server", "--backend-store-uri", backend_uri, "--port", self.port, "--workers", workers,
+                        *(artifacts or ["--artifacts-destination", folder / "artifacts"])]
+        self.restart()
+
+    def restart(self):
+        """Starts the server, again after `process.stop()`, on the same port."""
         self.process = Process(
-            "mlflow server",
-            [program, "server", "--backend-store-uri", backend_uri, "--port", self.port, "--workers", workers,
-             *(artifacts or ["--artifacts-destination", folder / "artifacts"])],
-            folder / "mlflow-server.log",
+            "mlflow server", self.command, self.folder / "mlflow-server.log",
             # Background jobs of the server evaluate prompts and the like; nothing here needs them.
             env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
-            cwd=folder,
+            cwd=self.folder,
         )
         self.process.wait_for(lambda: answers(f"{self.url}/health"), "answer to /health")
 

@@ -1,0 +1,114 @@
+//! What happens when there is no room.
+
+use super::super::*;
+use super::support::*;
+
+/// The smallest queue that the configuration allows.
+const SMALL: usize = 1 << 20;
+
+#[tokio::test]
+async fn the_exporter_gets_no_more_at_once_than_it_may() {
+    let directory = tempfile::tempdir().unwrap();
+    let inner = Fake::new(|_| Answer::Hold);
+    let queue = SendingQueueConfig { in_flight_size: 25_000, ..on_disk(directory.path()) };
+    let (queued, _) = start(&inner, queue, quick()).await;
+    for number in 0..10 {
+        send(&queued, request(&number.to_string(), 10_000)).await.unwrap();
+    }
+    until("the window is full", || inner.held() == 3).await;
+    // Were there no limit, the others would follow now.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(inner.held(), 3);
+    inner.release();
+    until_empty(&queued).await;
+    assert_eq!(inner.seen_once().len(), 10);
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_with_a_hint_and_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let inner = Fake::new(|_| Answer::Hold);
+    let queue = SendingQueueConfig { queue_size: SMALL, ..on_disk(directory.path()) };
+    let (queued, telemetry) = start(&inner, queue, quick()).await;
+    let mut kept = 0;
+    let refused = loop {
+        match send(&queued, request(&kept.to_string(), 50_000)).await {
+            Ok(_) => kept += 1,
+            Err(error) => break error,
+        }
+        assert!(kept < 30, "the queue grows beyond its size");
+    };
+    assert!(matches!(&refused, ExportError::Retry { after: Some(_), .. }), "{refused}");
+    let name = "exporter_enqueue_failed_spans_total{exporter=\"fake/1\",pipeline=\"traces\",reason=\"full\"}";
+    assert_eq!(metric(&telemetry, name), 2.0);
+    queued.shared.report();
+    let report = telemetry.health.report();
+    assert!(report[0].reason.as_ref().unwrap().contains("nearly full"), "{report:?}");
+    inner.release();
+    until_empty(&queued).await;
+    assert_eq!(inner.seen_once().len(), kept, "what was taken before is delivered");
+    // The first try makes room.
+    let _ = send(&queued, request("later", 50_000)).await;
+    until("there is room again", || queued.shared.log.stats().bytes < SMALL as u64 / 2).await;
+    send(&queued, request("last", 50_000)).await.unwrap();
+    queued.shared.report();
+    assert!(telemetry.health.is_ready());
+}
+
+#[tokio::test]
+async fn a_request_larger_than_the_queue_is_refused_for_good() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = SendingQueueConfig { queue_size: SMALL, ..on_disk(directory.path()) };
+    let (queued, _) = start(&Fake::good(), queue, quick()).await;
+    let refused = send(&queued, request("large", 2 * SMALL)).await.unwrap_err();
+    assert!(matches!(refused, ExportError::Reject { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn the_oldest_make_room_if_they_are_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let inner = Fake::new(|_| Answer::Hold);
+    let queue = SendingQueueConfig {
+        queue_size: SMALL,
+        on_full: OnFull::DropOldest,
+        in_flight_size: 1,
+        ..on_disk(directory.path())
+    };
+    let (queued, telemetry) = start(&inner, queue, quick()).await;
+    for number in 0..60 {
+        send(&queued, request(&format!("{number:02}"), 50_000)).await.unwrap();
+    }
+    queued.shared.report();
+    let name =
+        "exporter_queue_dropped_requests_total{exporter=\"fake/1\",pipeline=\"traces\",reason=\"full\"}";
+    let dropped = metric(&telemetry, name);
+    assert!((30.0..60.0).contains(&dropped), "{dropped}");
+    inner.release();
+    until_empty(&queued).await;
+    let seen = inner.seen_once();
+    assert!(seen.contains("59") && !seen.contains("10"), "{seen:?}");
+    // The one that the exporter had when it was dropped was delivered all the same.
+    assert!(
+        seen.len() as f64 + dropped >= 60.0 && seen.len() as f64 + dropped <= 61.0,
+        "{seen:?}, {dropped}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_dropped_and_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let inner = Fake::new(|_| Answer::Hold);
+    let max_age = Duration::from_millis(50);
+    let queue = SendingQueueConfig { max_age, in_flight_size: 1, ..on_disk(directory.path()) };
+    let (queued, telemetry) = start(&inner, queue, quick()).await;
+    accepted(&queued, &["first", "second"]).await;
+    until("the first is with the destination", || inner.held() == 1).await;
+    tokio::time::sleep(max_age * 2).await;
+    inner.release();
+    until_empty(&queued).await;
+    assert_eq!(inner.seen(), ["first"]);
+    queued.shared.report();
+    let name =
+        "exporter_queue_dropped_requests_total{exporter=\"fake/1\",pipeline=\"traces\",reason=\"expired\"}";
+    assert!(metric(&telemetry, name) >= 1.0);
+}
