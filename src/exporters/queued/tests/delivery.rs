@@ -24,7 +24,7 @@ async fn what_the_destination_gets_is_what_came_in() {
     let original = request("a", 1_000);
     let (sender, receiver) = std::sync::mpsc::channel();
 
-    struct Keep(ComponentId, std::sync::Mutex<std::sync::mpsc::Sender<Arc<TraceRequest>>>);
+    struct Keep(ComponentId, Mutex<std::sync::mpsc::Sender<Arc<TraceRequest>>>);
     impl TraceExporter for Keep {
         fn id(&self) -> &ComponentId {
             &self.0
@@ -39,7 +39,7 @@ async fn what_the_destination_gets_is_what_came_in() {
         }
     }
 
-    let inner = Arc::new(Keep(ComponentId::parse("keep"), std::sync::Mutex::new(sender)));
+    let inner = Arc::new(Keep(ComponentId::parse("keep"), Mutex::new(sender)));
     let queue = on_disk(directory.path());
     let settings = QueueSettings { pipeline: "traces".to_owned(), queue, retry: quick() };
     let queued = QueuedExporter::start(inner, &settings, &Telemetry::default()).await.unwrap();

@@ -98,7 +98,7 @@ async fn the_oldest_make_room_if_they_are_to() {
 async fn what_is_too_old_is_dropped_and_counted() {
     let directory = tempfile::tempdir().unwrap();
     let inner = Fake::new(|_| Answer::Hold);
-    let max_age = Duration::from_millis(50);
+    let max_age = Duration::from_millis(1_500);
     let queue = SendingQueueConfig { max_age, in_flight_size: 1, ..on_disk(directory.path()) };
     let (queued, telemetry) = start(&inner, queue, quick()).await;
     accepted(&queued, &["first", "second"]).await;
