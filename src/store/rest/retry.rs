@@ -11,6 +11,9 @@ use super::{RestError, RetryConfig};
 /// How often a 500 is tried again before it counts as caused by the data.
 const INTERNAL_RETRIES: u32 = 2;
 
+/// Retries that end so soon only bridge a hiccup: who goes on afterwards, such as a queue, says what is wrong.
+const BRIDGED: Duration = Duration::from_secs(1);
+
 /// Exponential backoff with full jitter, bounded in time.
 pub(super) struct Backoff {
     config: RetryConfig,
@@ -39,12 +42,18 @@ impl Backoff {
         let Some(wait) = self.next(&error) else {
             return Err(error);
         };
-        // The first retry is worth a line in the log, then ever fewer.
-        if self.retries.is_power_of_two() {
-            tracing::warn!(%error, ?wait, "a request to MLflow failed and is sent again");
+        if self.config.max_elapsed_time.is_zero() || self.config.max_elapsed_time > BRIDGED {
+            self.say(&error, wait);
         }
         tokio::time::sleep(wait).await;
         Ok(())
+    }
+
+    /// The first retry is worth a line in the log, then ever fewer.
+    fn say(&self, error: &RestError, wait: Duration) {
+        if self.retries.is_power_of_two() {
+            tracing::warn!(%error, ?wait, "a request to MLflow failed and is sent again");
+        }
     }
 
     /// How long to wait before the next attempt; none if there should be none.
