@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
+from mlflow.exceptions import MlflowException
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from support.gateway import Ports, queue_in
@@ -194,7 +195,7 @@ def eventually(check, seconds: float = 90):
     while True:
         try:
             return check()
-        except (AssertionError, KeyError, ValueError):
+        except (AssertionError, AttributeError, KeyError, ValueError, MlflowException):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.3)

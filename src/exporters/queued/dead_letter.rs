@@ -335,7 +335,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let letters = DeadLetters::new(directory.path());
         let [first, second, third] = [add(&letters, b"1"), add(&letters, b"2"), add(&letters, b"3")];
-        assert_eq!(letters.retry(|letter| letter.id == second.id).unwrap(), [second.clone()]);
+        let retried = letters.retry(|letter| letter.id == second.id).unwrap();
+        assert_eq!(retried, std::slice::from_ref(&second));
         assert_eq!(letters.remove(|letter| letter.id == first.id).unwrap(), [first]);
         assert_eq!(letters.list().unwrap().letters, [third]);
         let files = letters.to_retry();

@@ -22,15 +22,15 @@ async fn a_sender_is_answered_before_the_destination_has_answered() {
 async fn what_the_destination_gets_is_what_came_in() {
     let directory = tempfile::tempdir().unwrap();
     let original = request("a", 1_000);
-    let (sender, receiver) = std::sync::mpsc::channel();
+    let given = Arc::new(Mutex::new(Vec::new()));
 
-    struct Keep(ComponentId, Mutex<std::sync::mpsc::Sender<Arc<TraceRequest>>>);
+    struct Keep(ComponentId, Arc<Mutex<Vec<Arc<TraceRequest>>>>);
     impl TraceExporter for Keep {
         fn id(&self) -> &ComponentId {
             &self.0
         }
         fn export(&self, request: Arc<TraceRequest>, ack: Ack) -> BoxFuture<'_, ()> {
-            self.1.lock().unwrap().send(request).unwrap();
+            self.1.lock().unwrap().push(request);
             ack.complete(Ok(Delivered::default()));
             Box::pin(async {})
         }
@@ -39,13 +39,13 @@ async fn what_the_destination_gets_is_what_came_in() {
         }
     }
 
-    let inner = Arc::new(Keep(ComponentId::parse("keep"), Mutex::new(sender)));
+    let inner = Arc::new(Keep(ComponentId::parse("keep"), Arc::clone(&given)));
     let queue = on_disk(directory.path());
     let settings = QueueSettings { pipeline: "traces".to_owned(), queue, retry: quick() };
     let queued = QueuedExporter::start(inner, &settings, &Telemetry::default()).await.unwrap();
     send(&queued, Arc::clone(&original)).await.unwrap();
     until_empty(&queued).await;
-    let given = receiver.try_recv().unwrap();
+    let given = given.lock().unwrap().pop().unwrap();
     assert_eq!(given.body, original.body);
     assert_eq!(given.metadata, original.metadata);
     assert_eq!(given.to_protobuf(), original.to_protobuf());
