@@ -1,5 +1,5 @@
 //! Every configuration that we hand out can be used: the built-in one, the files of `collector-config/`
-//! that are ours, and the YAML blocks of the README.
+//! that are ours, that of the image, and the YAML blocks of the README and of the documentation of security.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,12 +15,13 @@ use std::path::Path;
 
 use opentelemetry_mlflow::config::{DEFAULT, Lookup, Sources, load};
 
-/// Texts in place of files; no variable is set, so that the defaults are tried.
+/// Texts in place of files; no variable with a default is set, so that the defaults are tried.
 struct Texts<'a>(&'a [(&'a str, &'a str)]);
 
 impl Lookup for Texts<'_> {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
+    fn variable(&self, name: &str) -> Option<String> {
+        // Has no default, for it is a secret.
+        (name == "OTEL_MLFLOW_TOKEN").then(|| "secret".to_owned())
     }
 
     fn file(&self, path: &str) -> std::io::Result<String> {
@@ -59,14 +60,24 @@ fn our_files_of_collector_config_can_be_used() {
 }
 
 #[test]
-fn the_yaml_blocks_of_the_readme_can_be_used() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    for (index, block) in yaml_blocks(&readme).into_iter().enumerate() {
-        // A block without a service is a part to put into the built-in configuration.
-        let texts = [("default", DEFAULT), ("README.md", block)];
-        let whole = block.lines().any(|line| line.starts_with("service:"));
-        let texts = if whole { &texts[1..] } else { &texts[..] };
-        assert_eq!(problems(texts), None, "YAML block {} of the README", index + 1);
+fn the_configuration_of_the_image_can_be_used() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/docker/config.yaml");
+    assert_eq!(problems(&[("config.yaml", &std::fs::read_to_string(path).unwrap())]), None);
+}
+
+#[test]
+fn the_yaml_blocks_of_the_documentation_can_be_used() {
+    for document in ["README.md", "docs/security.md"] {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
+        let blocks = yaml_blocks(&text);
+        assert!(!blocks.is_empty(), "{document}");
+        for (index, block) in blocks.into_iter().enumerate() {
+            // A block without a service is a part to put into the built-in configuration.
+            let texts = [("default", DEFAULT), (document, block)];
+            let whole = block.lines().any(|line| line.starts_with("service:"));
+            let texts = if whole { &texts[1..] } else { &texts[..] };
+            assert_eq!(problems(texts), None, "YAML block {} of {document}", index + 1);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::lifecycle::{Receiver, RunError};
+use super::lifecycle::{Change, Receiver, ReceiverControl, RunError};
 use super::summary::Destination;
 use crate::config::{ComponentKind, Config, Configured};
 use crate::exporters::debug::{DebugExporter, DebugExporterConfig};
@@ -14,7 +14,7 @@ use crate::exporters::mlflow::{MlflowConfig, MlflowExporter};
 use crate::exporters::otlp::{OtlpExporter, OtlpExporterConfig, OtlpHttpExporterConfig};
 use crate::exporters::queued::{QueueSettings, QueuedExporter, RetryOnFailure, SendingQueueConfig};
 use crate::pipeline::{Pipeline, TraceExporter};
-use crate::receivers::otlp::{Bound, OtlpReceiver, OtlpReceiverConfig};
+use crate::receivers::otlp::{Bound, Control, OtlpReceiver, OtlpReceiverConfig};
 use crate::telemetry::{AdminConfig, AdminServer, Telemetry};
 
 /// An exporter that is connected, and what to tell about it.
@@ -67,8 +67,26 @@ impl Receiver for BoundOtlp {
         grpc.into_iter().chain(http).collect()
     }
 
+    fn control(&self) -> Arc<dyn ReceiverControl> {
+        Arc::new(self.bound.control())
+    }
+
     fn serve(self: Box<Self>, stop: CancellationToken) -> BoxFuture<'static, ()> {
         Box::pin(self.bound.serve(stop))
+    }
+}
+
+impl ReceiverControl for Control {
+    fn prepare<'a>(
+        &'a self,
+        receiver: &'a Configured,
+        pipeline: Pipeline,
+    ) -> BoxFuture<'a, Result<Change, RunError>> {
+        Box::pin(async move {
+            let kind = ComponentKind::Receiver;
+            let changed = Self::prepare(self, settings(kind, receiver)?, &pipeline).await;
+            changed.map_err(|error| cannot_start(kind, receiver, error.to_string()))
+        })
     }
 }
 
@@ -148,14 +166,14 @@ pub(super) fn queue_of(exporter: &Configured) -> Result<(SendingQueueConfig, Ret
 pub(super) async fn build_queue(
     pipeline: &str,
     exporter: &Configured,
+    (queue, retry): &(SendingQueueConfig, RetryOnFailure),
     inner: Arc<dyn TraceExporter>,
     telemetry: &Telemetry,
 ) -> Result<Option<Arc<dyn TraceExporter>>, RunError> {
-    let (queue, retry) = queue_of(exporter)?;
     if !queue.enabled {
         return Ok(None);
     }
-    let settings = QueueSettings { pipeline: pipeline.to_owned(), queue, retry };
+    let settings = QueueSettings { pipeline: pipeline.to_owned(), queue: queue.clone(), retry: *retry };
     match QueuedExporter::start(inner, &settings, telemetry).await {
         Ok(queued) => Ok(Some(Arc::new(queued))),
         Err(error) => Err(cannot_start(ComponentKind::Exporter, exporter, error.to_string())),
@@ -177,10 +195,7 @@ fn how_to_look(target: &str) -> String {
 ///
 /// The address is in use, or is none of this machine.
 pub(super) async fn bind_admin(config: &Config) -> Result<Option<AdminServer>, RunError> {
-    let extensions = config.running(ComponentKind::Extension);
-    let Some(extension) = extensions.into_iter().find(|extension| extension.id.kind() == "admin") else {
-        return Ok(None);
-    };
+    let Some(extension) = admin(config) else { return Ok(None) };
     let settings: AdminConfig = settings(ComponentKind::Extension, extension)?;
     let endpoint = settings.endpoint.clone();
     AdminServer::bind(&settings).await.map(Some).map_err(|error| RunError::Start {
@@ -189,6 +204,17 @@ pub(super) async fn bind_admin(config: &Config) -> Result<Option<AdminServer>, R
             "cannot listen on {endpoint}: {error}; change `endpoint`, or stop what uses the port"
         ),
     })
+}
+
+fn admin(config: &Config) -> Option<&Configured> {
+    let extensions = config.running(ComponentKind::Extension);
+    extensions.into_iter().find(|extension| extension.id.kind() == "admin")
+}
+
+/// Where the admin server listens, if the service has one.
+pub(super) fn admin_endpoint(config: &Config) -> Option<String> {
+    let (_, endpoint) = admin(config)?.endpoints.first()?;
+    Some(endpoint.clone())
 }
 
 /// The settings of a component as its struct.

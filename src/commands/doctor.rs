@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::{addresses, destination, say};
 use crate::config::{ComponentKind, Config, Loaded};
+use crate::receivers::otlp::OtlpReceiverConfig;
 
 /// What came of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,12 +46,34 @@ pub(super) fn doctor(loaded: &Loaded) -> ExitCode {
     say(&Finding::good("configuration", "is valid").line());
     let mut failed = false;
     let mut findings = addresses::check(&loaded.config);
+    findings.extend(trust(&loaded.config));
     findings.extend(destinations(&loaded.config));
     for finding in findings {
         failed |= matches!(finding.verdict, Verdict::Bad(_));
         say(&finding.line());
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Whether the receivers could use their certificates, tokens and passwords.
+fn trust(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for receiver in config.running(ComponentKind::Receiver).into_iter().filter(|one| one.id.kind() == "otlp")
+    {
+        let subject = format!("receivers.{}", receiver.id);
+        let settings: OtlpReceiverConfig = match receiver.settings() {
+            Ok(settings) => settings,
+            Err(error) => {
+                findings.push(Finding::bad(subject, error.to_string()));
+                continue;
+            }
+        };
+        findings.extend(settings.check_trust().into_iter().map(|(listener, tried)| match tried {
+            Ok(()) => Finding::good(format!("{subject}.{listener}"), "`tls` and `auth` can be used"),
+            Err(error) => Finding::bad(format!("{subject}.{listener}"), error.to_string()),
+        }));
+    }
+    findings
 }
 
 /// Whether the exporters could write where they are told to.

@@ -2,20 +2,28 @@
 //!
 //! ```text
 //! start:  addresses are free? ─> exporters connect ─> queues open ─> receivers and admin bind ─> all serve
+//! SIGHUP: what has changed is prepared beside what runs ─> all of it changes, or nothing (`reload`)
 //! stop:   receivers answer what they have begun ─> queues deliver what they can ─> exporters finish ─> admin
 //! ```
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use super::branches::Branch;
+use super::reload::Reloads;
+use crate::config::Configured;
 use crate::pipeline::{Pipeline, TraceExporter};
-use crate::telemetry::{AdminServer, Telemetry};
+use crate::telemetry::{AdminServer, Health, Telemetry};
+
+/// A change that cannot fail any more; it happens when it is awaited.
+pub(super) type Change = BoxFuture<'static, ()>;
 
 /// A receiver that listens and does not answer yet.
 pub(super) trait Receiver: Send {
@@ -25,8 +33,21 @@ pub(super) trait Receiver: Send {
     /// What it listens on, one line each.
     fn addresses(&self) -> Vec<String>;
 
+    /// The handle to change it while it serves.
+    fn control(&self) -> Arc<dyn ReceiverControl>;
+
     /// Answers until the token is cancelled, and then what it has begun.
     fn serve(self: Box<Self>, stop: CancellationToken) -> BoxFuture<'static, ()>;
+}
+
+/// Changes a receiver that serves.
+pub(super) trait ReceiverControl: Send + Sync {
+    /// Prepares a change to other settings and another pipeline.
+    fn prepare<'a>(
+        &'a self,
+        settings: &'a Configured,
+        pipeline: Pipeline,
+    ) -> BoxFuture<'a, Result<Change, RunError>>;
 }
 
 /// Why a collector stopped or never started.
@@ -62,8 +83,7 @@ pub(super) enum RunError {
 /// A collector of which every part listens and is connected.
 pub(super) struct Collector {
     pub(super) receivers: Vec<Box<dyn Receiver>>,
-    /// Those of all pipelines; what they do not deliver in time stays on disk.
-    pub(super) queues: Vec<Arc<dyn TraceExporter>>,
+    pub(super) branches: Vec<Arc<Branch>>,
     pub(super) exporters: BTreeMap<String, Arc<dyn TraceExporter>>,
     pub(super) admin: Option<AdminServer>,
     pub(super) telemetry: Telemetry,
@@ -72,37 +92,70 @@ pub(super) struct Collector {
     pub(super) drain_limit: Duration,
 }
 
+/// A receiver that serves.
+pub(super) struct RunningReceiver {
+    pub(super) control: Arc<dyn ReceiverControl>,
+    stop: CancellationToken,
+}
+
+/// An admin server that serves.
+struct RunningAdmin {
+    stop: CancellationToken,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+/// The receiver whose task has ended, and whether it was told to.
+struct Ended {
+    component: String,
+    told: bool,
+}
+
+/// A collector at work.
+pub(super) struct Running {
+    pub(super) receivers: BTreeMap<String, RunningReceiver>,
+    pub(super) branches: Vec<Arc<Branch>>,
+    pub(super) exporters: BTreeMap<String, Arc<dyn TraceExporter>>,
+    pub(super) telemetry: Telemetry,
+    /// Branches and exporters that no pipeline has any more, and that finish what they took over.
+    pub(super) retiring: JoinSet<()>,
+    admin: Option<RunningAdmin>,
+    tasks: JoinSet<Ended>,
+    stop: CancellationToken,
+}
+
 impl Collector {
-    /// Serves until the token is cancelled, then stops cleanly.
+    /// Serves until the token is cancelled, then stops cleanly. With `reloads`, changes when they say so.
     ///
     /// # Errors
     ///
-    /// A receiver ended by itself, or requests stayed unanswered at the end.
-    pub(super) async fn serve(self, stop: CancellationToken) -> Result<(), RunError> {
-        let admin_stop = CancellationToken::new();
-        let admin = self.admin.map(|admin| {
-            let until = admin_stop.clone().cancelled_owned();
-            tokio::spawn(admin.serve(self.telemetry.clone(), until))
-        });
-        let mut receivers = JoinSet::new();
-        for receiver in self.receivers {
-            let component = format!("receivers.{}", receiver.id());
-            let health = self.telemetry.health.register(component.clone());
-            let serving = receiver.serve(stop.clone());
-            health.ready();
-            receivers.spawn(async move {
-                serving.await;
-                health.not_ready("has stopped");
-                component
-            });
+    /// A receiver or the admin server ended by itself, or requests stayed unanswered at the end.
+    pub(super) async fn serve(
+        self,
+        stop: CancellationToken,
+        mut reloads: Option<Reloads>,
+    ) -> Result<(), RunError> {
+        let mut running = Running {
+            receivers: BTreeMap::new(),
+            branches: self.branches,
+            exporters: self.exporters,
+            telemetry: self.telemetry,
+            retiring: JoinSet::new(),
+            admin: None,
+            tasks: JoinSet::new(),
+            stop,
+        };
+        if let Some(admin) = self.admin {
+            running.serve_admin(Some(admin));
         }
-        let ended = until_stop(&mut receivers, &stop).await;
-        let drained =
-            tokio::time::timeout(self.drain_limit, drain(receivers, &self.queues, &self.exporters)).await;
-        admin_stop.cancel();
-        if let Some(admin) = admin {
+        for receiver in self.receivers {
+            running.serve_receiver(receiver);
+        }
+        let ended = running.until_stop(&mut reloads).await;
+        let drained = tokio::time::timeout(self.drain_limit, running.drain()).await;
+        if let Some(RunningAdmin { stop, task }) = running.admin.take() {
+            stop.cancel();
             // A failing admin server is not worth failing for at the very end.
-            let _ = admin.await;
+            let _ = task.await;
         }
         match ended {
             Some(component) => Err(RunError::Ended { component }),
@@ -111,180 +164,95 @@ impl Collector {
     }
 }
 
-/// Waits for the stop. Returns the receiver that ended without one, which stops the others.
-async fn until_stop(receivers: &mut JoinSet<String>, stop: &CancellationToken) -> Option<String> {
-    let ended = tokio::select! {
-        biased;
-        () = stop.cancelled() => return None,
-        ended = receivers.join_next() => ended,
-    };
-    stop.cancel();
-    Some(ended.and_then(Result::ok).unwrap_or_else(|| "a receiver".to_owned()))
-}
-
-/// Lets the receivers answer what they have begun, then the queues deliver, and then the exporters finish what they
-/// took over.
-async fn drain(
-    mut receivers: JoinSet<String>,
-    queues: &[Arc<dyn TraceExporter>],
-    exporters: &BTreeMap<String, Arc<dyn TraceExporter>>,
-) {
-    while receivers.join_next().await.is_some() {}
-    join_all(queues.iter().map(|queue| queue.shutdown())).await;
-    for exporter in exporters.values() {
-        exporter.shutdown().await;
+impl Running {
+    /// Lets a receiver answer.
+    pub(super) fn serve_receiver(&mut self, receiver: Box<dyn Receiver>) {
+        let (id, component) = (receiver.id().to_owned(), format!("receivers.{}", receiver.id()));
+        let own = Health::default();
+        let health = own.register(component.clone());
+        self.telemetry.health.include(component.clone(), own);
+        let (control, stop) = (receiver.control(), self.stop.child_token());
+        let serving = AssertUnwindSafe(receiver.serve(stop.clone()));
+        health.ready();
+        let told = stop.clone();
+        self.tasks.spawn(async move {
+            // The panic itself has been logged and counted.
+            let panicked = serving.catch_unwind().await.is_err();
+            health.not_ready(if panicked { "has panicked" } else { "has stopped" });
+            Ended { component, told: told.is_cancelled() && !panicked }
+        });
+        self.receivers.insert(id, RunningReceiver { control, stop });
     }
-}
 
-/// What pipelines end in, by pipeline and exporter.
-pub(super) type Ends = BTreeMap<(String, String), Arc<dyn TraceExporter>>;
-
-/// The ends of every pipeline that the receiver feeds, each once: two pipelines may share an exporter without a queue.
-pub(super) fn pipeline_of(config: &Config, receiver: &str, ends: &Ends) -> Pipeline {
-    let mut reached: Vec<Arc<dyn TraceExporter>> = Vec::new();
-    for (id, pipeline) in &config.service.pipelines {
-        if !pipeline.receivers.iter().any(|id| id == receiver) {
-            continue;
+    /// Stops a receiver that is configured no more; it answers what it has begun.
+    pub(super) fn stop_receiver(&mut self, id: &str) {
+        if let Some(receiver) = self.receivers.remove(id) {
+            receiver.stop.cancel();
+            self.telemetry.health.exclude(&format!("receivers.{id}"));
         }
-        let of_pipeline =
-            pipeline.exporters.iter().filter_map(|exporter| ends.get(&(id.clone(), exporter.clone())));
-        for end in of_pipeline {
-            if !reached.iter().any(|known| Arc::ptr_eq(known, end)) {
-                reached.push(Arc::clone(end));
+    }
+
+    /// Serves this admin server in the place of the one before.
+    pub(super) fn serve_admin(&mut self, admin: Option<AdminServer>) {
+        let before = std::mem::take(&mut self.admin);
+        if let Some(before) = before {
+            before.stop.cancel();
+        }
+        self.admin = admin.map(|admin| {
+            let stop = CancellationToken::new();
+            let serving = admin.serve(self.telemetry.clone(), stop.clone().cancelled_owned());
+            RunningAdmin { task: tokio::spawn(serving), stop }
+        });
+    }
+
+    /// Waits for the stop, and reloads until then. Returns the component that ended without one, which stops the
+    /// others.
+    async fn until_stop(&mut self, reloads: &mut Option<Reloads>) -> Option<String> {
+        let stop = self.stop.clone();
+        let ended = loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return None,
+                Some(ended) = self.tasks.join_next() => match ended {
+                    Ok(Ended { told: true, .. }) => {}
+                    Ok(Ended { component, .. }) => break component,
+                    Err(_) => break "a receiver".to_owned(),
+                },
+                () = ended(&mut self.admin) => {
+                    self.admin = None;
+                    break "extensions.admin".to_owned();
+                }
+                // Is there to be joined, no more.
+                Some(_) = self.retiring.join_next() => {}
+                Some(reloader) = Reloads::next(reloads) => {
+                    let _ = stop.run_until_cancelled(reloader.reload(self)).await;
+                }
             }
-        }
+        };
+        stop.cancel();
+        Some(ended)
     }
-    Pipeline::new(reached)
+
+    /// Lets the receivers answer what they have begun, then the queues deliver, and then the exporters finish what
+    /// they took over.
+    async fn drain(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+        join_all(self.branches.iter().map(|branch| branch.finish())).await;
+        for exporter in self.exporters.values() {
+            exporter.shutdown().await;
+        }
+        while self.retiring.join_next().await.is_some() {}
+    }
+}
+
+/// Waits for the end of the admin server; without one, for ever.
+async fn ended(admin: &mut Option<RunningAdmin>) {
+    match admin {
+        // Whatever it says: it should not have ended.
+        Some(admin) => drop((&mut admin.task).await),
+        None => std::future::pending().await,
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use super::*;
-    use crate::config::{PipelineConfig, Service};
-    use crate::pipeline::{Ack, ComponentId, TraceRequest, ack_channel};
-
-    type Log = Arc<Mutex<Vec<&'static str>>>;
-
-    struct FakeExporter(ComponentId, Log);
-
-    impl TraceExporter for FakeExporter {
-        fn id(&self) -> &ComponentId {
-            &self.0
-        }
-
-        fn export(&self, _request: Arc<TraceRequest>, ack: Ack) -> BoxFuture<'_, ()> {
-            self.1.lock().unwrap().push("exported");
-            ack.complete(Ok(crate::pipeline::Delivered::default()));
-            Box::pin(async {})
-        }
-
-        fn shutdown(&self) -> BoxFuture<'_, ()> {
-            self.1.lock().unwrap().push("exporter stopped");
-            Box::pin(async {})
-        }
-    }
-
-    /// Delivers one request after the stop, as if it had been begun before.
-    struct FakeReceiver {
-        log: Log,
-        pipeline: Pipeline,
-        ends_by_itself: bool,
-    }
-
-    impl Receiver for FakeReceiver {
-        fn id(&self) -> &str {
-            "fake"
-        }
-
-        fn addresses(&self) -> Vec<String> {
-            Vec::new()
-        }
-
-        fn serve(self: Box<Self>, stop: CancellationToken) -> BoxFuture<'static, ()> {
-            Box::pin(async move {
-                if !self.ends_by_itself {
-                    stop.cancelled().await;
-                    self.pipeline.deliver(Arc::default()).await.unwrap();
-                }
-                self.log.lock().unwrap().push("receiver stopped");
-            })
-        }
-    }
-
-    fn collector(ends_by_itself: bool) -> (Collector, Log) {
-        let log = Log::default();
-        let exporter = FakeExporter(ComponentId::parse("sink"), Arc::clone(&log));
-        let pipeline = PipelineConfig {
-            receivers: vec!["fake".to_owned()],
-            exporters: vec!["sink".to_owned()],
-            ..PipelineConfig::default()
-        };
-        // Two pipelines with the same ends: the exporter still gets each request once.
-        let pipelines = [("traces".to_owned(), pipeline.clone()), ("traces/2".to_owned(), pipeline)];
-        let config = Config::of_service(Service { pipelines: pipelines.into(), ..Service::default() });
-        let exporters = BTreeMap::from([("sink".to_owned(), Arc::new(exporter) as Arc<dyn TraceExporter>)]);
-        let end = |pipeline: &str| ((pipeline.to_owned(), "sink".to_owned()), Arc::clone(&exporters["sink"]));
-        let ends = Ends::from([end("traces"), end("traces/2")]);
-        let pipeline = pipeline_of(&config, "fake", &ends);
-        let collector = Collector {
-            receivers: vec![Box::new(FakeReceiver { log: Arc::clone(&log), pipeline, ends_by_itself })],
-            queues: Vec::new(),
-            exporters,
-            admin: None,
-            telemetry: Telemetry::default(),
-            drain_limit: Duration::from_secs(60),
-        };
-        (collector, log)
-    }
-
-    #[tokio::test]
-    async fn what_was_begun_is_delivered_before_the_exporters_stop() {
-        let (collector, log) = collector(false);
-        let stop = CancellationToken::new();
-        stop.cancel();
-        collector.serve(stop).await.unwrap();
-        assert_eq!(*log.lock().unwrap(), ["exported", "receiver stopped", "exporter stopped"]);
-    }
-
-    #[tokio::test]
-    async fn a_receiver_that_ends_by_itself_is_a_failure() {
-        let (collector, log) = collector(true);
-        let telemetry = collector.telemetry.clone();
-        let error = collector.serve(CancellationToken::new()).await.unwrap_err();
-        assert_eq!(error.to_string(), "receivers.fake stopped by itself");
-        assert!(!telemetry.health.is_ready());
-        assert_eq!(*log.lock().unwrap(), ["receiver stopped", "exporter stopped"]);
-    }
-
-    #[tokio::test]
-    async fn a_receiver_that_never_finishes_is_left_behind() {
-        struct Stuck;
-        impl Receiver for Stuck {
-            fn id(&self) -> &str {
-                "stuck"
-            }
-
-            fn addresses(&self) -> Vec<String> {
-                Vec::new()
-            }
-
-            fn serve(self: Box<Self>, _: CancellationToken) -> BoxFuture<'static, ()> {
-                Box::pin(async move {
-                    let (ack, answer) = ack_channel();
-                    let _held = ack;
-                    let _ = answer.await;
-                })
-            }
-        }
-        let (mut collector, log) = collector(false);
-        collector.receivers = vec![Box::new(Stuck)];
-        collector.drain_limit = Duration::ZERO;
-        let stop = CancellationToken::new();
-        stop.cancel();
-        let error = collector.serve(stop).await.unwrap_err();
-        assert!(matches!(error, RunError::DrainLimit(_)), "{error}");
-        assert!(log.lock().unwrap().is_empty());
-    }
-}
+mod tests;

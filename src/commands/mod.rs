@@ -2,14 +2,17 @@
 
 mod addresses;
 mod arguments;
+mod branches;
 mod build;
 mod components;
 mod dead_letter;
 mod destination;
 mod doctor;
+mod exporters;
 #[cfg(feature = "client")]
 mod import;
 mod lifecycle;
+mod reload;
 mod run;
 mod signals;
 mod summary;
@@ -31,7 +34,10 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let sources = Sources { files: arguments.config, set: arguments.set };
     match arguments.command {
-        None => with_configuration(&sources, |loaded| run::run(&loaded.config)),
+        None => with_configuration(&sources, |loaded| {
+            let sources = sources.clone();
+            run::run(&loaded.config, Box::new(move || load(&sources, &Process)))
+        }),
         Some(Command::Validate) => with_configuration(&sources, |_| validate::say_valid(&sources)),
         Some(Command::Doctor) => with_configuration(&sources, |loaded| doctor::doctor(&loaded)),
         Some(Command::DeadLetter(wanted)) => {

@@ -1,6 +1,7 @@
-//! Signals: the first SIGTERM or SIGINT asks for a clean stop, the second ends the process.
+//! Signals: the first SIGTERM or SIGINT asks for a clean stop, the second ends the process; SIGHUP asks for a reload.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// Exit code after the second signal: what was under way is not finished.
@@ -23,6 +24,23 @@ pub(super) fn stop_on_signal(stop: CancellationToken) -> std::io::Result<()> {
         std::process::exit(INTERRUPTED);
     });
     Ok(())
+}
+
+/// One message for each SIGHUP; those that come while one is waiting are the same as that one.
+///
+/// # Errors
+///
+/// The system does not let the process listen for signals.
+pub(super) fn hangups() -> std::io::Result<mpsc::Receiver<()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() && !sender.is_closed() {
+            // A full channel means that a reload is about to begin anyway.
+            let _ = sender.try_send(());
+        }
+    });
+    Ok(receiver)
 }
 
 async fn next(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {

@@ -8,6 +8,7 @@ use crate::exporters::debug::DebugExporterConfig;
 use crate::exporters::mlflow::MlflowConfig;
 use crate::exporters::otlp::{OtlpExporterConfig, OtlpHttpExporterConfig};
 use crate::receivers::otlp::OtlpReceiverConfig;
+use crate::receivers::trust::is_reachable;
 use crate::telemetry::AdminConfig;
 
 /// Where a component stands in a pipeline, or beside it.
@@ -251,7 +252,16 @@ impl ComponentConfig for OtlpReceiverConfig {
 
 impl ComponentConfig for AdminConfig {
     fn problems(&self) -> Vec<Setting> {
-        self.validate()
+        let mut problems = self.validate();
+        if problems.is_empty() && !self.insecure && is_reachable(&self.endpoint) {
+            let reason = format!(
+                "other machines can reach {}, and nothing protects it: listen on 127.0.0.1, or set `insecure: true` \
+                 if all who reach it may read metrics and the reasons of failures",
+                self.endpoint
+            );
+            problems.push(("endpoint".to_owned(), reason));
+        }
+        problems
     }
 
     fn endpoints(&self) -> Vec<Setting> {

@@ -25,6 +25,8 @@ pub enum Code {
     Internal = 13,
     /// Passing trouble.
     Unavailable = 14,
+    /// The sender has not shown who it is.
+    Unauthenticated = 16,
 }
 
 /// An error as OTLP answers it.

@@ -12,8 +12,10 @@ mod ack;
 mod component;
 mod exporter;
 mod request;
+mod swap;
 
 pub use ack::{Ack, Delivered, Delivery, DeliveryFuture, ExportError, ack_channel};
 pub use component::ComponentId;
 pub use exporter::{Pipeline, TraceExporter};
 pub use request::{RequestMetadata, TraceRequest};
+pub use swap::{Swap, retire};

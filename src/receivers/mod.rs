@@ -1,3 +1,4 @@
-//! Where data comes in.
+//! Where data comes in, and whom it is taken from.
 
 pub mod otlp;
+pub mod trust;

@@ -23,11 +23,14 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 pub struct AdminConfig {
     /// Where to listen: `host:port`.
     pub endpoint: String,
+    /// Allows to listen on an address that other machines can reach: whoever reaches it reads the metrics and the
+    /// reasons of failures.
+    pub insecure: bool,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { endpoint: "127.0.0.1:13133".to_owned() }
+        Self { endpoint: "127.0.0.1:13133".to_owned(), insecure: false }
     }
 }
 
@@ -171,9 +174,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_address_is_an_error() {
-        let first = AdminServer::bind(&AdminConfig { endpoint: "127.0.0.1:0".to_owned() }).await.unwrap();
+        let first = AdminServer::bind(&AdminConfig { endpoint: "127.0.0.1:0".to_owned(), insecure: false })
+            .await
+            .unwrap();
         let endpoint = first.address().unwrap().to_string();
-        let error = AdminServer::bind(&AdminConfig { endpoint }).await.unwrap_err();
+        let error = AdminServer::bind(&AdminConfig { endpoint, insecure: false }).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
     }
 }

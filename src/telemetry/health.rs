@@ -1,13 +1,15 @@
 //! Readiness: every component says whether it does its work, and if not, why.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The readiness of all components.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
     /// By component; the reason why it is not ready, or `None`.
     components: Arc<Mutex<BTreeMap<String, Option<String>>>>,
+    /// What was included, by the name under which it was.
+    included: Arc<Mutex<BTreeMap<String, Health>>>,
 }
 
 /// What one component says.
@@ -30,23 +32,41 @@ impl Health {
         handle
     }
 
+    /// Hears of what is registered with `other` from now on, in the place of what was included under the same name.
+    /// With this, something can be started beside what it is to replace, and nobody hears of either too early or
+    /// too late.
+    pub fn include(&self, name: impl Into<String>, other: Self) {
+        self.included().insert(name.into(), other);
+    }
+
+    /// Hears no more of what was included under the name.
+    pub fn exclude(&self, name: &str) {
+        self.included().remove(name);
+    }
+
+    fn included(&self) -> MutexGuard<'_, BTreeMap<String, Self>> {
+        self.included.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What every component says, by name.
     pub fn report(&self) -> Vec<ComponentHealth> {
         let components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
-        components
-            .iter()
-            .map(|(component, reason)| ComponentHealth {
-                component: component.clone(),
-                ready: reason.is_none(),
-                reason: reason.clone(),
-            })
-            .collect()
+        let own = components.iter().map(|(component, reason)| ComponentHealth {
+            component: component.clone(),
+            ready: reason.is_none(),
+            reason: reason.clone(),
+        });
+        let mut report: Vec<_> = own.collect();
+        drop(components);
+        report.extend(self.included().values().flat_map(Self::report));
+        report.sort_by(|left, right| left.component.cmp(&right.component));
+        report
     }
 
     /// Whether every component is ready, and there is one.
     pub fn is_ready(&self) -> bool {
-        let components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
-        !components.is_empty() && components.values().all(Option::is_none)
+        let report = self.report();
+        !report.is_empty() && report.iter().all(|component| component.ready)
     }
 }
 
@@ -104,5 +124,25 @@ mod tests {
         assert!(report[1].ready);
         mlflow.ready();
         assert!(health.is_ready());
+    }
+
+    #[test]
+    fn what_is_included_counts_until_something_takes_its_place() {
+        let (health, old, new) = (Health::default(), Health::default(), Health::default());
+        let first = old.register("exporters.mlflow");
+        first.ready();
+        health.include("mlflow", old);
+        assert!(health.is_ready());
+        let second = new.register("exporters.mlflow");
+        assert!(health.is_ready(), "the new one is not included yet");
+        health.include("mlflow", new);
+        assert!(!health.is_ready(), "the new one is starting");
+        second.ready();
+        first.not_ready("has stopped");
+        assert!(health.is_ready(), "the old one is heard no more");
+        second.not_ready("database is locked");
+        assert_eq!(health.report()[0].reason.as_deref(), Some("database is locked"));
+        health.exclude("mlflow");
+        assert_eq!(health.report(), []);
     }
 }

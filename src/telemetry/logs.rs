@@ -1,12 +1,14 @@
 //! The collector's own logs: to standard error, as text or as one JSON object per line.
 
+use std::sync::OnceLock;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{Layer as _, Registry, reload};
 
 /// `service.telemetry`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -63,18 +65,33 @@ impl LogLevel {
     }
 }
 
+/// Changes what of the process's logs is written.
+static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+
+fn filter(level: LogLevel) -> Targets {
+    // Libraries log each connection and frame: their warnings are enough.
+    let others = level.filter().min(LevelFilter::WARN);
+    Targets::new()
+        .with_default(others)
+        .with_target("opentelemetry_mlflow", level.filter())
+        .with_target("otel_mlflow", level.filter())
+}
+
+/// Writes messages of this gravity and above from now on. Without [`init_logs`] before, does nothing.
+pub fn set_log_level(level: LogLevel) {
+    if let Some(handle) = LEVEL.get() {
+        // Fails only where the logs are gone.
+        let _ = handle.reload(filter(level));
+    }
+}
+
 /// Starts the process's logs.
 ///
 /// # Errors
 ///
 /// Logs were started before.
 pub fn init_logs(config: &LogsConfig) -> Result<(), TryInitError> {
-    // Libraries log each connection and frame: their warnings are enough.
-    let others = config.level.filter().min(LevelFilter::WARN);
-    let filter = Targets::new()
-        .with_default(others)
-        .with_target("opentelemetry_mlflow", config.level.filter())
-        .with_target("otel_mlflow", config.level.filter());
+    let (filter, handle) = reload::Layer::new(filter(config.level));
     let writer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let layer = match config.encoding {
         LogEncoding::Console => {
@@ -83,5 +100,8 @@ pub fn init_logs(config: &LogsConfig) -> Result<(), TryInitError> {
         }
         LogEncoding::Json => writer.json().flatten_event(true).with_current_span(false).boxed(),
     };
-    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init()
+    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init()?;
+    // Set already only if the logs were started before, which has failed above.
+    let _ = LEVEL.set(handle);
+    Ok(())
 }

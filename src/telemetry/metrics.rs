@@ -51,6 +51,12 @@ struct ReasonLabels {
     reason: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    what: &'static str,
+    outcome: &'static str,
+}
+
 type PerReceiver = Family<ReceiverLabels, Counter>;
 type PerExporter = Family<ExporterLabels, Counter>;
 type PerReason = Family<ReasonLabels, Counter>;
@@ -65,6 +71,9 @@ struct Families {
     refused: PerReceiver,
     refused_requests: PerReason,
     receiver_bytes: Family<ReceiverLabels, Gauge>,
+    reloads: Family<ReloadLabels, Counter>,
+    last_reload: Gauge,
+    panics: Counter,
     sent: PerExporter,
     send_failed: PerExporter,
     retries: PerExporter,
@@ -85,6 +94,9 @@ impl Default for Metrics {
             refused: Family::default(),
             refused_requests: Family::default(),
             receiver_bytes: Family::default(),
+            reloads: Family::default(),
+            last_reload: Gauge::default(),
+            panics: Counter::default(),
             sent: Family::default(),
             send_failed: Family::default(),
             retries: Family::default(),
@@ -170,9 +182,34 @@ impl Families {
     }
 
     fn register_process(&mut self) {
+        self.last_reload.set(1);
+        let registry = &mut self.registry;
+        registry.register(
+            "reloads",
+            "Times that something was read again: the configuration at SIGHUP, or the certificates, tokens and \
+             passwords of a listener at their interval; what cannot be used is refused",
+            self.reloads.clone(),
+        );
+        registry.register(
+            "config_last_reload_successful",
+            "Whether the configuration was usable when it was last read: 1 or 0",
+            self.last_reload.clone(),
+        );
+        registry.register(
+            "process_panics",
+            "Panics of any task or thread: mistakes in this program",
+            self.panics.clone(),
+        );
         let build = Info::new([("version", VERSION), ("commit", COMMIT.unwrap_or("unknown"))]);
         self.registry.register("build", "The build that runs", build);
         self.registry.register_collector(Box::new(ProcessCollector::new()));
+    }
+}
+
+impl Families {
+    fn reloaded(&self, what: &'static str, usable: bool) {
+        let outcome = if usable { "applied" } else { "refused" };
+        self.reloads.get_or_create(&ReloadLabels { what, outcome }).inc();
     }
 }
 
@@ -186,6 +223,7 @@ impl Metrics {
             in_flight: self.0.receiver_bytes.get_or_create_owned(&labels),
             refused_requests: self.0.refused_requests.clone(),
             component: id.into(),
+            all: self.clone(),
         }
     }
 
@@ -209,6 +247,17 @@ impl Metrics {
     /// The metrics of the queue of a pipeline and an exporter, by their ids.
     pub fn queue(&self, exporter: &str, pipeline: &str) -> QueueMetrics {
         self.0.queues.queue(exporter, pipeline)
+    }
+
+    /// The configuration was read again, and is in force or was refused.
+    pub fn configuration_read(&self, usable: bool) {
+        self.0.reloaded("configuration", usable);
+        self.0.last_reload.set(usable.into());
+    }
+
+    /// A task or thread has panicked.
+    pub fn panicked(&self) {
+        self.0.panics.inc();
     }
 
     /// All metrics in the OpenMetrics text format.
@@ -237,9 +286,15 @@ pub struct ReceiverMetrics {
     in_flight: Gauge,
     refused_requests: PerReason,
     component: Arc<str>,
+    all: Metrics,
 }
 
 impl ReceiverMetrics {
+    /// The certificates, tokens and passwords of a listener were read again, and are in force or were refused.
+    pub fn trust_read(&self, usable: bool) {
+        self.all.0.reloaded("trust", usable);
+    }
+
     /// Spans that were taken in.
     pub fn accepted_spans(&self, spans: usize) {
         self.accepted.inc_by(spans as u64);

@@ -8,6 +8,8 @@ mod health;
 #[cfg(feature = "gateway")]
 mod logs;
 mod metrics;
+#[cfg(feature = "gateway")]
+mod panics;
 mod process;
 mod queue;
 
@@ -15,8 +17,10 @@ mod queue;
 pub use admin::{AdminConfig, AdminServer};
 pub use health::{ComponentHealth, Health, HealthHandle};
 #[cfg(feature = "gateway")]
-pub use logs::{LogEncoding, LogLevel, LogsConfig, TelemetryConfig, init_logs};
+pub use logs::{LogEncoding, LogLevel, LogsConfig, TelemetryConfig, init_logs, set_log_level};
 pub use metrics::{ExporterMetrics, InFlight, Metrics, ReceiverMetrics, Transport};
+#[cfg(feature = "gateway")]
+pub use panics::watch_panics;
 pub use queue::{QueueFigures, QueueMetrics};
 
 /// The handles that components need to say how they are: cheap to clone.
@@ -31,5 +35,5 @@ pub struct Telemetry {
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The commit of this build, where the build was told (`OTEL_MLFLOW_COMMIT`).
+/// The commit of this build, where the build knows it: see `build.rs`.
 pub const COMMIT: Option<&str> = option_env!("OTEL_MLFLOW_COMMIT");

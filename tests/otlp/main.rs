@@ -11,4 +11,6 @@ mod http;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod support;

@@ -13,7 +13,7 @@ use opentelemetry_mlflow::pipeline::{
     Ack, ComponentId, Delivered, Delivery, Pipeline, TraceExporter, TraceRequest,
 };
 use opentelemetry_mlflow::receivers::otlp::{
-    GrpcConfig, HttpConfig, OtlpReceiver, OtlpReceiverConfig, Protocols,
+    Control, GrpcConfig, HttpConfig, OtlpReceiver, OtlpReceiverConfig, Protocols,
 };
 use opentelemetry_mlflow::telemetry::Metrics;
 use prost::Message as _;
@@ -54,6 +54,7 @@ pub(super) struct Server {
     pub(super) grpc: SocketAddr,
     pub(super) recorder: Arc<Recorder>,
     pub(super) metrics: Metrics,
+    pub(super) control: Control,
     pub(super) shutdown: CancellationToken,
     pub(super) task: JoinHandle<()>,
 }
@@ -77,22 +78,37 @@ pub(super) fn with_http(change: impl FnOnce(&mut HttpConfig)) -> OtlpReceiverCon
     config
 }
 
-impl Server {
-    pub(super) async fn start(config: OtlpReceiverConfig) -> Self {
-        let recorder = Arc::new(Recorder {
+impl Recorder {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
             id: ComponentId::parse("recorder"),
             requests: Mutex::default(),
             delivery: Mutex::new(Ok(Delivered::default())),
             gate: Semaphore::new(1_000_000),
-        });
-        let pipeline = Pipeline::new(vec![Arc::clone(&recorder) as Arc<dyn TraceExporter>]);
+        })
+    }
+
+    pub(super) fn kept(&self) -> usize {
+        self.requests.lock().unwrap().len()
+    }
+}
+
+/// A pipeline that ends in the recorder.
+pub(super) fn pipeline(recorder: &Arc<Recorder>) -> Pipeline {
+    Pipeline::new(vec![Arc::clone(recorder) as Arc<dyn TraceExporter>])
+}
+
+impl Server {
+    pub(super) async fn start(config: OtlpReceiverConfig) -> Self {
+        let recorder = Recorder::new();
+        let pipeline = pipeline(&recorder);
         let metrics = Metrics::default();
         let bound =
             OtlpReceiver::bind(&ComponentId::parse("otlp"), config, pipeline, &metrics).await.unwrap();
         let (http, grpc) = (bound.http_address().unwrap(), bound.grpc_address().unwrap());
-        let shutdown = CancellationToken::new();
+        let (shutdown, control) = (CancellationToken::new(), bound.control());
         let task = tokio::spawn(bound.serve(shutdown.clone()));
-        Self { http, grpc, recorder, metrics, shutdown, task }
+        Self { http, grpc, recorder, metrics, control, shutdown, task }
     }
 
     pub(super) fn url(&self) -> String {
@@ -123,7 +139,7 @@ impl Server {
     }
 
     pub(super) fn kept(&self) -> usize {
-        self.recorder.requests.lock().unwrap().len()
+        self.recorder.kept()
     }
 
     /// Lets requests reach the exporter but not be answered until the gate gets permits.

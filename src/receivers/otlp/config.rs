@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
+use crate::receivers::trust::{AuthConfig, ServerTlsConfig, is_reachable};
 use crate::units;
 
 /// Takes OTLP in over gRPC and HTTP. Keys that the Collector has, too, mean the same here.
@@ -43,6 +44,12 @@ pub struct Protocols {
 pub struct GrpcConfig {
     /// Where to listen: `host:port`.
     pub endpoint: String,
+    /// TLS; without it the listener speaks plain gRPC.
+    pub tls: Option<ServerTlsConfig>,
+    /// Who may send; without it everybody may.
+    pub auth: Option<AuthConfig>,
+    /// Allows to listen on an address that other machines can reach with neither `tls` nor `auth`.
+    pub insecure: bool,
     /// The largest message, in MiB, before and after decompression.
     pub max_recv_msg_size_mib: usize,
     /// The most requests at a time on one connection.
@@ -59,6 +66,12 @@ pub struct GrpcConfig {
 pub struct HttpConfig {
     /// Where to listen: `host:port`.
     pub endpoint: String,
+    /// TLS; without it the listener speaks plain HTTP.
+    pub tls: Option<ServerTlsConfig>,
+    /// Who may send; without it everybody may.
+    pub auth: Option<AuthConfig>,
+    /// Allows to listen on an address that other machines can reach with neither `tls` nor `auth`.
+    pub insecure: bool,
     /// The path that takes traces.
     pub traces_url_path: String,
     /// The largest body, as a number of bytes or such as `64MiB`, before and after decompression.
@@ -103,6 +116,9 @@ impl Default for GrpcConfig {
     fn default() -> Self {
         Self {
             endpoint: "127.0.0.1:4317".to_owned(),
+            tls: None,
+            auth: None,
+            insecure: false,
             max_recv_msg_size_mib: MAX_BODY_MIB,
             max_concurrent_streams: 256,
             read_timeout: Duration::from_secs(60),
@@ -114,6 +130,9 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             endpoint: "127.0.0.1:4318".to_owned(),
+            tls: None,
+            auth: None,
+            insecure: false,
             traces_url_path: "/v1/traces".to_owned(),
             max_request_body_size: MAX_BODY_MIB << 20,
             read_header_timeout: Duration::from_secs(60),
@@ -176,6 +195,12 @@ impl OtlpReceiverConfig {
         let needed = largest.saturating_mul(2);
         let message = format!("must be at least {needed}, twice the largest body, or that can never come in");
         check(self.max_bytes_in_flight < needed, "max_bytes_in_flight", &message);
+        if let Some(grpc) = grpc {
+            problems.extend(exposed("grpc", &grpc.endpoint, &grpc.tls, &grpc.auth, grpc.insecure));
+        }
+        if let Some(http) = http {
+            problems.extend(exposed("http", &http.endpoint, &http.tls, &http.auth, http.insecure));
+        }
         problems
     }
 
@@ -194,6 +219,25 @@ impl GrpcConfig {
     pub(super) fn max_message_bytes(&self) -> usize {
         self.max_recv_msg_size_mib.saturating_mul(1 << 20)
     }
+}
+
+/// What is wrong with the protection of a listener.
+fn exposed(
+    protocol: &str,
+    endpoint: &str,
+    tls: &Option<ServerTlsConfig>,
+    auth: &Option<AuthConfig>,
+    insecure: bool,
+) -> Vec<(String, String)> {
+    let mut problems = auth.as_ref().map(AuthConfig::validate).unwrap_or_default();
+    if tls.is_none() && auth.is_none() && !insecure && is_address(endpoint) && is_reachable(endpoint) {
+        let reason = format!(
+            "other machines can reach {endpoint}, and nothing protects it: set `tls` or `auth` beside it, or \
+             listen on 127.0.0.1, or set `insecure: true` if something else keeps strangers away"
+        );
+        problems.push(("endpoint".to_owned(), reason));
+    }
+    problems.into_iter().map(|(key, reason)| (format!("protocols.{protocol}.{key}"), reason)).collect()
 }
 
 const NOT_AN_ADDRESS: &str = "is not of the form host:port";
@@ -244,11 +288,31 @@ mod tests {
     }
 
     #[test]
+    fn an_address_for_everybody_needs_tls_or_auth_or_the_word() {
+        let tls = json!({"cert_file": "c", "key_file": "k"});
+        let auth = json!({"bearertokenauth": {"token": "t"}});
+        for (protocol, settings) in
+            [("grpc", json!({"endpoint": ":4317"})), ("http", json!({"endpoint": "0.0.0.0:1"}))]
+        {
+            let mut bare = json!({"protocols": {}});
+            bare["protocols"][protocol] = settings;
+            let problems = read(bare.clone()).unwrap().validate();
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert_eq!(problems[0].0, format!("protocols.{protocol}.endpoint"));
+            for (key, value) in [("tls", &tls), ("auth", &auth), ("insecure", &json!(true))] {
+                let mut safe = bare.clone();
+                safe["protocols"][protocol][key] = value.clone();
+                assert_eq!(read(safe).unwrap().validate(), [], "{key}");
+            }
+        }
+    }
+
+    #[test]
     fn every_problem_is_named_with_its_key() {
         let config = read(json!({
             "protocols": {
                 "grpc": {"endpoint": "nowhere", "max_recv_msg_size_mib": 0, "read_timeout": "0s"},
-                "http": {"endpoint": "a:b", "traces_url_path": "v1", "max_request_body_size": "200MiB"},
+                "http": {"endpoint": "a:b", "traces_url_path": "v1", "max_request_body_size": "200MiB", "auth": {}},
             },
             "max_connections": 0,
         }))
@@ -264,6 +328,7 @@ mod tests {
                 "protocols.http.endpoint",
                 "protocols.http.traces_url_path",
                 "max_bytes_in_flight",
+                "protocols.http.auth",
             ]
         );
     }

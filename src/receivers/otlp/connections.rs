@@ -1,7 +1,12 @@
 //! Accepting connections, within limits, and letting them finish at the end.
+//!
+//! ```text
+//! accept ─> TLS ─> HTTP ─> request ─> what stands behind the port at that moment
+//! ```
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,16 +14,20 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::{Request, Response};
+use futures_util::FutureExt as _;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
+
+use crate::receivers::trust::Trust;
 
 /// The pause after the system refuses a connection, for example because all file handles are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -47,18 +56,53 @@ pub(super) struct ConnectionLimits {
     pub(super) wire: Wire,
 }
 
+/// What stands behind a port: a reload exchanges it as a whole.
+#[derive(Debug)]
+pub(super) struct Behind {
+    limits: ConnectionLimits,
+    router: Router,
+    trust: Trust,
+    slots: Arc<Semaphore>,
+    retired: CancellationToken,
+}
+
+impl Behind {
+    pub(super) fn new(limits: ConnectionLimits, router: Router, trust: Trust) -> Self {
+        let slots = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
+        Self { limits, router, trust, slots, retired: CancellationToken::new() }
+    }
+
+    /// Takes the place of another: connections that are open count on.
+    pub(super) fn after(mut self, before: &Self) -> Self {
+        if self.limits.max_connections == before.limits.max_connections {
+            self.slots = Arc::clone(&before.slots);
+        }
+        // Only a change of trust ends connections.
+        if !before.trust.admits_others_than(&self.trust) {
+            self.retired = before.retired.clone();
+        }
+        self
+    }
+
+    /// Ends the connections that were let in under this trust, if that is no longer `now`'s: each after the
+    /// requests that it has begun.
+    pub(super) fn retire_unless(&self, now: &Self) {
+        if self.trust.admits_others_than(&now.trust) {
+            self.retired.cancel();
+        }
+    }
+}
+
 /// Serves connections until `shutdown`, and returns when the last one has been answered.
 pub(super) async fn serve(
     listener: TcpListener,
-    limits: ConnectionLimits,
-    service: Router,
+    mut live: watch::Receiver<Arc<Behind>>,
     shutdown: CancellationToken,
 ) {
-    let slots = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
     let tasks = TaskTracker::new();
-    while let Some(accepted) = shutdown.run_until_cancelled(accept(&listener, &slots)).await {
+    while let Some(accepted) = shutdown.run_until_cancelled(accept(&listener, &mut live)).await {
         let Some((stream, slot)) = accepted else { continue };
-        let connection = connection(stream, limits, service.clone(), shutdown.clone());
+        let connection = connection(stream, live.clone(), shutdown.clone());
         tasks.spawn(async move {
             connection.await;
             drop(slot);
@@ -72,9 +116,14 @@ pub(super) async fn serve(
 
 async fn accept(
     listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    live: &mut watch::Receiver<Arc<Behind>>,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let slots = Arc::clone(&live.borrow_and_update().slots);
+    let slot = tokio::select! {
+        slot = slots.acquire_owned() => slot.ok()?,
+        // There may be more room now.
+        Ok(()) = live.changed() => return None,
+    };
     match listener.accept().await {
         Ok((stream, _)) => Some((stream, slot)),
         Err(error) => {
@@ -85,21 +134,52 @@ async fn accept(
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    limits: ConnectionLimits,
-    router: Router,
-    shutdown: CancellationToken,
-) {
+/// TLS first, where the port has it, within the time for the head of a request.
+async fn connection(stream: TcpStream, live: watch::Receiver<Arc<Behind>>, shutdown: CancellationToken) {
     // Without this, small answers may wait for the peer's acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "the connection cannot be set to send at once");
     }
+    let behind = Arc::clone(&live.borrow());
+    let (limits, retired) = (behind.limits, behind.retired.clone());
+    let acceptor = behind.trust.tls.as_ref().map(|tls| tls.acceptor.clone());
+    // What was behind the port must not live as long as a connection does.
+    drop(behind);
+    let end = async move {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = retired.cancelled() => {}
+        }
+    };
+    let Some(acceptor) = acceptor else { return speak(stream, limits, live, end).await };
+    let mut end = std::pin::pin!(end);
+    let greeting = tokio::time::timeout(limits.header_timeout, acceptor.accept(stream));
+    let greeted = tokio::select! {
+        greeted = greeting => greeted,
+        () = &mut end => return,
+    };
+    match greeted {
+        Ok(Ok(stream)) => speak(stream, limits, live, end).await,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a connection was refused: no TLS, or no certificate that is trusted")
+        }
+        Err(_) => tracing::debug!("a connection was given up: TLS did not begin in time"),
+    }
+}
+
+/// HTTP, until the peer or `end` ends it.
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    limits: ConnectionLimits,
+    live: watch::Receiver<Arc<Behind>>,
+    end: impl Future<Output = ()>,
+) {
     let asked = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&asked);
     let service = service_fn(move |request: Request<Incoming>| {
         seen.store(true, Ordering::Relaxed);
-        answer(router.clone(), request)
+        let router = live.borrow().router.clone();
+        answer(router, request)
     });
     let io = TokioIo::new(stream);
     match limits.wire {
@@ -107,7 +187,7 @@ async fn connection(
             let mut builder = http1::Builder::new();
             builder.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
             let connection = builder.serve_connection(io, service);
-            finish(connection, |connection| connection.graceful_shutdown(), shutdown).await;
+            finish(connection, |connection| connection.graceful_shutdown(), end).await;
         }
         Wire::Http2 { max_concurrent_streams } => {
             let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -119,18 +199,25 @@ async fn connection(
                 .keep_alive_interval(KEEP_ALIVE_INTERVAL)
                 .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
             let connection = builder.serve_connection(io, service);
-            let served = finish(connection, |connection| connection.graceful_shutdown(), shutdown);
+            let served = finish(connection, |connection| connection.graceful_shutdown(), end);
             unless_silent(served, limits.header_timeout, &asked).await;
         }
     }
 }
 
+/// A panic costs the request that it happened in, not the others of its connection.
 async fn answer(router: Router, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-    router.oneshot(request.map(Body::new)).await
+    let answering = AssertUnwindSafe(router.oneshot(request.map(Body::new))).catch_unwind();
+    answering.await.unwrap_or_else(|_| {
+        // A gRPC client reads this as UNKNOWN, which is not sent again: it would only happen again.
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        Ok(response)
+    })
 }
 
-/// Drives a connection to its end; at `shutdown`, the requests that it has begun are its last.
-async fn finish<C, E>(connection: C, close: impl FnOnce(Pin<&mut C>), shutdown: CancellationToken)
+/// Drives a connection to its end; at `end`, the requests that it has begun are its last.
+async fn finish<C, E>(connection: C, close: impl FnOnce(Pin<&mut C>), end: impl Future<Output = ()>)
 where
     C: Future<Output = Result<(), E>>,
     E: std::fmt::Display,
@@ -138,7 +225,7 @@ where
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = shutdown.cancelled() => {
+        () = end => {
             close(connection.as_mut());
             connection.await
         }

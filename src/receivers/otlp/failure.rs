@@ -26,6 +26,9 @@ pub(super) enum Failure {
     /// Nothing is served at that path.
     #[error("{0}")]
     UnknownPath(String),
+    /// The sender has shown no token or password, or a wrong one.
+    #[error("send a token or password that this receiver knows in the header `authorization`")]
+    Unauthenticated,
     /// The body did not come in time.
     #[error("the request took longer than {limit:?} to come in")]
     TooSlow { limit: Duration },
@@ -67,6 +70,7 @@ impl Failure {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UnknownPath(_) => StatusCode::NOT_FOUND,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::Overloaded { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -80,6 +84,7 @@ impl Failure {
             Self::Invalid(_) => Code::InvalidArgument,
             Self::TooLarge { .. } | Self::Overloaded { .. } => Code::ResourceExhausted,
             Self::Unsupported(_) | Self::UnknownPath(_) => Code::Unimplemented,
+            Self::Unauthenticated => Code::Unauthenticated,
             Self::TooSlow { .. } => Code::DeadlineExceeded,
             Self::Unavailable { .. } => Code::Unavailable,
             Self::Internal(_) => Code::Internal,
@@ -102,6 +107,7 @@ impl Failure {
             Self::TooLarge { .. } => "too_large",
             Self::Unsupported(_) => "unsupported",
             Self::UnknownPath(_) => "unknown_path",
+            Self::Unauthenticated => "unauthenticated",
             Self::TooSlow { .. } => "too_slow",
             Self::Overloaded { .. } => "overloaded",
             Self::Unavailable { .. } => "unavailable",

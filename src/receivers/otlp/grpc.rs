@@ -12,7 +12,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::{Buf as _, BufMut as _, BytesMut};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use prost::Message as _;
@@ -23,6 +23,7 @@ use super::failure::Failure;
 use super::intake::{Intake, RawBody};
 use super::metadata::request_metadata;
 use crate::otlp::{Encoding, answer};
+use crate::receivers::trust::Credentials;
 
 /// The compressed flag and the length before a message.
 const HEADER_BYTES: usize = 5;
@@ -33,14 +34,15 @@ const OTHER_SIGNALS: &str = "/opentelemetry.proto.collector.";
 
 struct Endpoint {
     intake: Intake,
+    credentials: Option<Credentials>,
     max_message: usize,
     read_timeout: Duration,
 }
 
 /// The service behind every connection.
-pub(super) fn service(intake: Intake, config: &GrpcConfig) -> Router {
-    let endpoint =
-        Endpoint { intake, max_message: config.max_message_bytes(), read_timeout: config.read_timeout };
+pub(super) fn service(intake: Intake, config: &GrpcConfig, credentials: Option<Credentials>) -> Router {
+    let max_message = config.max_message_bytes();
+    let endpoint = Endpoint { intake, credentials, max_message, read_timeout: config.read_timeout };
     Router::new().fallback(handle).with_state(Arc::new(endpoint))
 }
 
@@ -52,13 +54,15 @@ async fn handle(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Resp
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return response;
     }
+    let known = endpoint.credentials.as_ref().is_none_or(|known| known.accept(request.headers()));
     let result = match request.uri().path() {
+        _ if !known => Err(Failure::Unauthenticated),
         EXPORT => export(&endpoint, request).await,
         path => Err(unknown(path)),
     };
     match result {
         Ok(message) => succeeded(message),
-        Err(failure) => failed(&endpoint.intake, &failure),
+        Err(failure) => failed(&endpoint, &failure),
     }
 }
 
@@ -121,8 +125,8 @@ fn succeeded(message: Vec<u8>) -> Response {
     response
 }
 
-fn failed(intake: &Intake, failure: &Failure) -> Response {
-    intake.metrics.refused_request(failure.reason());
+fn failed(endpoint: &Endpoint, failure: &Failure) -> Response {
+    endpoint.intake.metrics.refused_request(failure.reason());
     let status = failure.status();
     let details = status.encode_to_vec().into();
     let mut response =
@@ -130,6 +134,11 @@ fn failed(intake: &Intake, failure: &Failure) -> Response {
     if matches!(failure, Failure::Unsupported(_)) {
         let accepted = HeaderValue::from_static(Compression::ACCEPTED);
         response.headers_mut().insert("grpc-accept-encoding", accepted);
+    }
+    if let (Failure::Unauthenticated, Some(credentials)) = (failure, &endpoint.credentials) {
+        for challenge in credentials.challenges() {
+            response.headers_mut().append(WWW_AUTHENTICATE, challenge);
+        }
     }
     response
 }

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::body::{Compression, collect, drain};
@@ -17,18 +17,21 @@ use super::intake::{Intake, RawBody};
 use super::metadata::request_metadata;
 use crate::otlp::status::{Code, Status};
 use crate::otlp::{Encoding, answer};
+use crate::receivers::trust::Credentials;
 
 struct Endpoint {
     intake: Intake,
+    credentials: Option<Credentials>,
     path: String,
     max_body: usize,
     read_timeout: Duration,
 }
 
 /// The service behind every connection.
-pub(super) fn service(intake: Intake, config: &HttpConfig) -> Router {
+pub(super) fn service(intake: Intake, config: &HttpConfig, credentials: Option<Credentials>) -> Router {
     let endpoint = Endpoint {
         intake,
+        credentials,
         path: config.traces_url_path.clone(),
         max_body: config.max_request_body_size,
         read_timeout: config.read_timeout,
@@ -42,7 +45,9 @@ async fn handle(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Resp
     let encoding = encoding_of(&head.headers);
     // Who did not say how to be answered gets what can be read without tools.
     let answer_encoding = encoding.unwrap_or(Encoding::Json);
+    let known = endpoint.credentials.as_ref().is_none_or(|known| known.accept(&head.headers));
     let response = match (head.uri.path() == endpoint.path, head.method == Method::POST) {
+        _ if !known => failed(&endpoint, &Failure::Unauthenticated, answer_encoding),
         (true, false) => method_not_allowed(answer_encoding),
         (on_path, _) => {
             let result = if on_path {
@@ -52,7 +57,7 @@ async fn handle(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Resp
             };
             match result {
                 Ok(bytes) => return respond(StatusCode::OK, answer_encoding, bytes),
-                Err(failure) => failed(&endpoint.intake, &failure, answer_encoding),
+                Err(failure) => failed(&endpoint, &failure, answer_encoding),
             }
         }
     };
@@ -96,8 +101,8 @@ fn respond(status: StatusCode, encoding: Encoding, body: Vec<u8>) -> Response {
     response
 }
 
-fn failed(intake: &Intake, failure: &Failure, encoding: Encoding) -> Response {
-    intake.metrics.refused_request(failure.reason());
+fn failed(endpoint: &Endpoint, failure: &Failure, encoding: Encoding) -> Response {
+    endpoint.intake.metrics.refused_request(failure.reason());
     let mut response = respond(failure.http_status(), encoding, failure.status().encode_as(encoding));
     if let Some(delay) = failure.retry_after() {
         // The header has whole seconds; 0 would mean at once.
@@ -106,6 +111,11 @@ fn failed(intake: &Intake, failure: &Failure, encoding: Encoding) -> Response {
     }
     if matches!(failure, Failure::Unsupported(_)) {
         response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static(Compression::ACCEPTED));
+    }
+    if let (Failure::Unauthenticated, Some(credentials)) = (failure, &endpoint.credentials) {
+        for challenge in credentials.challenges() {
+            response.headers_mut().append(WWW_AUTHENTICATE, challenge);
+        }
     }
     response
 }

@@ -13,27 +13,34 @@ mod admission;
 mod body;
 mod config;
 mod connections;
+mod control;
 mod failure;
 mod grpc;
 mod http;
 mod intake;
 mod metadata;
+mod port;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{GrpcConfig, HttpConfig, OtlpReceiverConfig, Protocols};
+pub use control::{Change, Control};
 
 use crate::pipeline::{ComponentId, Pipeline};
-use crate::telemetry::{Metrics, Transport};
-use admission::Admission;
-use connections::{ConnectionLimits, Wire};
-use intake::Intake;
+use crate::receivers::trust::TrustError;
+use crate::telemetry::Metrics;
+use port::Opened;
 
-/// Why the receiver cannot start.
+/// Ports that were opened by a reload and are not served yet: there are two protocols.
+const OPENED: usize = 4;
+
+/// Why the receiver cannot start, or cannot change.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceiverError {
@@ -47,6 +54,27 @@ pub enum ReceiverError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The new address overlaps one that this process still listens on.
+    #[error(
+        "cannot change to {endpoint} without a restart: it overlaps {held}, which is in use until then; restart, or \
+         set {key} to another port"
+    )]
+    Overlap {
+        /// The key of the configuration, in full.
+        key: String,
+        /// The new address.
+        endpoint: String,
+        /// The address in use.
+        held: SocketAddr,
+    },
+    /// Certificates, tokens or passwords cannot be used.
+    #[error("{listener}.{source}")]
+    Trust {
+        /// The listener, as the configuration names it.
+        listener: String,
+        /// What is wrong.
+        source: TrustError,
+    },
 }
 
 /// Makes the receiver.
@@ -56,53 +84,27 @@ pub struct OtlpReceiver;
 /// A receiver whose addresses are taken, and that answers once it is served.
 #[derive(Debug)]
 pub struct Bound {
-    grpc: Option<Listener<GrpcConfig>>,
-    http: Option<Listener<HttpConfig>>,
-    admission: Arc<Admission>,
-    max_connections: usize,
-}
-
-#[derive(Debug)]
-struct Listener<C> {
-    socket: TcpListener,
-    address: SocketAddr,
-    config: C,
-    intake: Intake,
+    ports: Vec<Opened>,
+    added: mpsc::Receiver<Opened>,
+    control: Control,
 }
 
 impl OtlpReceiver {
-    /// Takes the addresses of the configured protocols.
+    /// Takes the addresses of the configured protocols, and reads their certificates, tokens and passwords.
     ///
     /// # Errors
     ///
-    /// An address is in use, or is none of this machine.
+    /// An address is in use, or is none of this machine; a file cannot be read, or cannot be used.
     pub async fn bind(
         id: &ComponentId,
         config: OtlpReceiverConfig,
         pipeline: Pipeline,
         metrics: &Metrics,
     ) -> Result<Bound, ReceiverError> {
-        let admission = Arc::new(Admission::new(config.max_requests_in_flight, config.max_bytes_in_flight));
-        let intake = |transport| Intake {
-            pipeline: pipeline.clone(),
-            metrics: metrics.receiver(&id.to_string(), transport),
-            admission: Arc::clone(&admission),
-        };
-        let mut bound = Bound {
-            grpc: None,
-            http: None,
-            admission: Arc::clone(&admission),
-            max_connections: config.max_connections,
-        };
-        if let Some(grpc) = config.protocols.grpc {
-            let (socket, address) = listen(id, "grpc", &grpc.endpoint).await?;
-            bound.grpc = Some(Listener { socket, address, config: grpc, intake: intake(Transport::grpc) });
-        }
-        if let Some(http) = config.protocols.http {
-            let (socket, address) = listen(id, "http", &http.endpoint).await?;
-            bound.http = Some(Listener { socket, address, config: http, intake: intake(Transport::http) });
-        }
-        Ok(bound)
+        let (add, added) = mpsc::channel(OPENED);
+        let control = Control::new(id.clone(), &config, metrics.clone(), add);
+        let ports = control.open(config, &pipeline).await?;
+        Ok(Bound { ports, added, control })
     }
 }
 
@@ -124,46 +126,36 @@ async fn listen(
 impl Bound {
     /// The address of gRPC, if it is configured.
     pub fn grpc_address(&self) -> Option<SocketAddr> {
-        self.grpc.as_ref().map(|listener| listener.address)
+        self.control.grpc_address()
     }
 
     /// The address of HTTP, if it is configured.
     pub fn http_address(&self) -> Option<SocketAddr> {
-        self.http.as_ref().map(|listener| listener.address)
+        self.control.http_address()
+    }
+
+    /// The handle to change the receiver while it is served.
+    pub fn control(&self) -> Control {
+        self.control.clone()
     }
 
     /// Answers requests until `shutdown`; then takes no new connection or request, and returns when
     /// every request that was begun is answered. No request takes longer to come in than the
     /// protocol's `read_timeout`; how long its delivery may take is the pipeline's to limit.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let max_connections = self.max_connections;
-        let grpc = self.grpc.map(|listener| {
-            let limits = ConnectionLimits {
-                max_connections,
-                header_timeout: listener.config.read_timeout,
-                wire: Wire::Http2 { max_concurrent_streams: listener.config.max_concurrent_streams },
-            };
-            let service = grpc::service(listener.intake, &listener.config);
-            connections::serve(listener.socket, limits, service, shutdown.clone())
-        });
-        let http = self.http.map(|listener| {
-            let header_timeout = listener.config.read_header_timeout;
-            let limits = ConnectionLimits { max_connections, header_timeout, wire: Wire::Http1 };
-            let service = http::service(listener.intake, &listener.config);
-            connections::serve(listener.socket, limits, service, shutdown.clone())
-        });
-        tokio::join!(
-            async {
-                if let Some(grpc) = grpc {
-                    grpc.await
-                }
-            },
-            async {
-                if let Some(http) = http {
-                    http.await;
-                }
+        let Self { ports, mut added, control } = self;
+        let mut serving: FuturesUnordered<_> =
+            ports.into_iter().map(|port| port.serve(shutdown.clone())).collect();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                // The control here keeps the channel open.
+                Some(port) = added.recv() => serving.push(port.serve(shutdown.clone())),
+                // A port that a reload gave up.
+                Some(()) = serving.next() => {}
             }
-        );
-        tracing::debug!(in_flight = self.admission.requests_in_flight(), "the otlp receiver has stopped");
+        }
+        while serving.next().await.is_some() {}
+        tracing::debug!(in_flight = control.requests_in_flight(), "the otlp receiver has stopped");
     }
 }
