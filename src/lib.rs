@@ -144,6 +144,8 @@ pub mod mlflow;
 pub mod otlp;
 #[cfg(feature = "_backend")]
 pub mod pipeline;
+#[cfg(feature = "gateway")]
+pub mod processors;
 #[cfg(feature = "_backend")]
 pub mod queue;
 #[cfg(feature = "gateway")]

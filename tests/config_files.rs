@@ -81,6 +81,17 @@ fn the_yaml_blocks_of_the_documentation_can_be_used() {
     }
 }
 
+#[test]
+fn the_yaml_blocks_of_the_documentation_of_processors_can_be_used() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/processors.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let blocks = yaml_blocks(&page);
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        assert_eq!(problems(&[("default", DEFAULT), ("processors.md", block)]), None);
+    }
+}
+
 /// What stands between "```yaml" and "```". A block for another program says so: "```yaml otelcol".
 fn yaml_blocks(text: &str) -> Vec<&str> {
     let mut blocks = Vec::new();

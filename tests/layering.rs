@@ -25,6 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["semconv", "otlp", "mlflow", "mapping"]),
     ("queue", &[]),
     ("pipeline", &["otlp", "queue"]),
+    ("processors", &["otlp", "pipeline"]),
     ("receivers", &["otlp", "pipeline"]),
     ("exporters", &["otlp", "pipeline", "queue", "mapping", "store", "mlflow", "semconv", "tracking"]),
     ("exporter", &["otlp", "pipeline", "exporters", "mapping", "store", "mlflow", "semconv", "tracking"]),
@@ -46,9 +47,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tracking", &["semconv", "mlflow", "store", "instrument"]),
     ("evaluate", &["semconv", "mlflow", "mapping", "store", "tracking"]),
     ("document", &[]),
-    ("config", &["document", "receivers", "exporters", "pipeline"]),
+    ("config", &["document", "receivers", "processors", "exporters", "pipeline"]),
     ("telemetry", &[]),
-    ("commands", &["config", "pipeline", "receivers", "exporters", "store", "mlflow", "tracking"]),
+    (
+        "commands",
+        &["config", "pipeline", "receivers", "processors", "exporters", "store", "mlflow", "tracking"],
+    ),
     ("bin", &["commands"]),
 ];
 

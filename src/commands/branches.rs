@@ -1,117 +1,142 @@
 //! The branches of pipelines: what stands between the receivers of a pipeline and one of its exporters.
 //!
 //! ```text
-//! receivers ─┬─> queue ─> node ─> exporter          traces/mlflow
-//!            └─> queue ─> node ─> exporter          traces/otlp
+//! receivers ─┬─> queue ─> processors ─> node ─> exporter          traces/mlflow
+//!            └─> queue ─> processors ─> node ─> exporter          traces/otlp
 //! ```
 //!
-//! A branch has its own queue, so that a slow destination holds up no other. At a reload a branch stays as long as the
-//! pipeline and the exporter are configured; its queue, which locks a directory, changes with a restart alone.
+//! A branch has its own queue and its own processors, so that a slow destination holds up no other. At a reload a
+//! branch stays as long as the pipeline and the exporter are configured: its processors are exchanged where they
+//! stand, and its queue, which locks a directory, changes with a restart alone.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join;
+use serde_json::Value;
 
 use super::build;
 use super::exporters::Nodes;
 use super::lifecycle::RunError;
-use crate::config::{ComponentKind, Config, Configured};
+use crate::config::{ComponentKind, Config, Configured, PipelineConfig};
 use crate::exporters::queued::{RetryOnFailure, SendingQueueConfig};
-use crate::pipeline::{self, Pipeline, TraceExporter};
+use crate::pipeline::{self, MemoryAccount, Pipeline, Swap, TraceExporter};
+use crate::processors::Shared;
 use crate::telemetry::{Health, Telemetry};
 
 /// The ids of a pipeline and of one of its exporters.
 type Key = (String, String);
 
-/// The branches in force.
+/// The branches in force, and the memory that requests take in all of them.
 #[derive(Clone, Default)]
-pub(super) struct Branches(BTreeMap<Key, Arc<Branch>>);
+pub(super) struct Branches {
+    all: BTreeMap<Key, Arc<Branch>>,
+    memory: MemoryAccount,
+}
 
 /// What stands before the node of an exporter.
+#[derive(Clone)]
 pub(super) struct Branch {
     /// None if the exporter is to have none.
     queue: Option<Arc<dyn TraceExporter>>,
-    node: Arc<dyn TraceExporter>,
     queue_of: (SendingQueueConfig, RetryOnFailure),
+    /// The processors, and the node behind them.
+    chain: Arc<Swap>,
+    chain_of: ChainOf,
     health: Health,
 }
 
+/// The processors of a chain: ids and settings.
+type ChainOf = Vec<(String, Value)>;
+
+/// Branches that are ready to come into force.
+pub(super) struct Prepared {
+    pub(super) branches: Branches,
+    /// For branches that are in force already.
+    chains: Vec<(Arc<Swap>, Arc<dyn TraceExporter>)>,
+}
+
+/// What is not in force any more and has to finish what it took over.
+pub(super) struct Retired {
+    pub(super) branches: Vec<Arc<Branch>>,
+    pub(super) chains: Vec<Arc<dyn TraceExporter>>,
+}
+
 impl Branches {
-    /// Opens the branches of a configuration that are not in force.
+    /// Makes what is not in force of the branches of a configuration.
     ///
     /// # Errors
     ///
-    /// A queue cannot be opened, or is to change while it is in use; those that were opened are closed.
+    /// A queue cannot be opened, or is to change while it is in use; a processor cannot be made. What was made until
+    /// then is closed.
     pub(super) async fn prepare(
         &self,
         config: &Config,
         nodes: &Nodes,
         telemetry: &Telemetry,
-    ) -> Result<Self, RunError> {
-        let mut prepared = Self::default();
+    ) -> Result<Prepared, RunError> {
+        let branches = Self { all: BTreeMap::new(), memory: self.memory.clone() };
+        let mut prepared = Prepared { branches, chains: Vec::new() };
         for (pipeline, parts) in &config.service.pipelines {
             for id in &parts.exporters {
-                let configured = config.component(ComponentKind::Exporter, id);
-                let (Some(configured), Some(node)) = (configured, nodes.get(id)) else { continue };
-                let key = (pipeline.clone(), id.clone());
-                let branch = match self.0.get(&key) {
-                    Some(known) => known.unchanged(configured),
-                    None => Branch::open(pipeline, configured, node, telemetry).await.map(Arc::new),
-                };
-                match branch {
-                    Ok(branch) => prepared.0.insert(key, branch),
-                    Err(error) => {
-                        prepared.abandon(self).await;
-                        return Err(error);
-                    }
-                };
+                let Some(node) = nodes.get(id) else { continue };
+                let made = Making { config, pipeline, parts, node, telemetry, memory: &self.memory };
+                if let Err(error) = self.prepare_one(&made, id, &mut prepared).await {
+                    prepared.abandon(self).await;
+                    return Err(error);
+                }
             }
         }
         Ok(prepared)
     }
 
-    /// The branches of a configuration, all without a queue.
-    #[cfg(test)]
-    pub(super) fn bare(config: &Config, nodes: &Nodes) -> Self {
-        let mut bare = Self::default();
-        for (pipeline, parts) in &config.service.pipelines {
-            for id in &parts.exporters {
-                let branch = Branch {
-                    queue: None,
-                    node: Arc::clone(&nodes[id]),
-                    queue_of: (SendingQueueConfig::default(), RetryOnFailure::default()),
-                    health: Health::default(),
-                };
-                bare.0.insert((pipeline.clone(), id.clone()), Arc::new(branch));
+    async fn prepare_one(
+        &self,
+        making: &Making<'_>,
+        exporter: &str,
+        prepared: &mut Prepared,
+    ) -> Result<(), RunError> {
+        let Some(configured) = making.config.component(ComponentKind::Exporter, exporter) else {
+            return Ok(());
+        };
+        let key = (making.pipeline.clone(), exporter.to_owned());
+        let branch = match self.all.get(&key) {
+            None => Arc::new(making.branch(configured).await?),
+            Some(known) => {
+                known.keeps_queue(configured)?;
+                let chain_of = making.chain_of();
+                if known.chain_of == chain_of {
+                    Arc::clone(known)
+                } else {
+                    prepared.chains.push((Arc::clone(&known.chain), making.chain()?));
+                    Arc::new(Branch { chain_of, ..Branch::clone(known) })
+                }
             }
-        }
-        bare
+        };
+        prepared.branches.all.insert(key, branch);
+        Ok(())
     }
 
-    /// Closes what was prepared beside `in_force` and for nothing.
-    pub(super) async fn abandon(self, in_force: &Self) {
-        for branch in self.0.into_iter().filter(|(key, _)| !in_force.0.contains_key(key)).map(|(_, one)| one)
-        {
-            branch.finish().await;
-        }
-    }
-
-    /// Puts prepared branches in force. Returns those that are configured no more.
-    pub(super) fn put(&mut self, prepared: Self, health: &Health) -> Vec<Arc<Branch>> {
-        for (key, branch) in &prepared.0 {
+    /// Puts prepared branches in force.
+    pub(super) fn put(&mut self, prepared: Prepared, health: &Health) -> Retired {
+        for (key, branch) in &prepared.branches.all {
             health.include(name(key), branch.health.clone());
         }
-        let before = std::mem::replace(self, prepared);
-        let gone = before.0.into_iter().filter(|(key, _)| !self.0.contains_key(key));
-        gone.map(|(key, branch)| {
+        let chains = prepared.chains.into_iter().map(|(chain, stage)| chain.replace(stage)).collect();
+        let before = std::mem::replace(self, prepared.branches);
+        let gone = before.all.into_iter().filter(|(key, _)| !self.all.contains_key(key));
+        let branches = gone.map(|(key, branch)| {
             health.exclude(&name(&key));
             branch
-        })
-        .collect()
+        });
+        Retired { branches: branches.collect(), chains }
     }
 
     /// All of them.
     pub(super) fn all(&self) -> Vec<Arc<Branch>> {
-        self.0.values().cloned().collect()
+        self.all.values().cloned().collect()
     }
 
     /// The branches of every pipeline that the receiver feeds. Two pipelines that do the same and end in the same
@@ -127,38 +152,104 @@ impl Branches {
                 let way = (pipeline.processors.as_slice(), exporter);
                 if !ways.contains(&way) {
                     ways.push(way);
-                    let branch = self.0.get(&(id.clone(), exporter.clone()));
+                    let branch = self.all.get(&(id.clone(), exporter.clone()));
                     entries.extend(branch.map(|branch| branch.entry()));
                 }
             }
         }
-        Pipeline::new(entries)
+        Pipeline::new(entries).counting(self.memory.clone())
+    }
+
+    /// The branches of a configuration, all without a queue and processors.
+    #[cfg(test)]
+    pub(super) fn bare(config: &Config, nodes: &Nodes) -> Self {
+        let mut bare = Self::default();
+        for (pipeline, parts) in &config.service.pipelines {
+            for id in &parts.exporters {
+                let branch = Branch {
+                    queue: None,
+                    queue_of: (SendingQueueConfig::default(), RetryOnFailure::default()),
+                    chain: Arc::new(Swap::new(Arc::new(Shared(Arc::clone(&nodes[id]))))),
+                    chain_of: ChainOf::new(),
+                    health: Health::default(),
+                };
+                bare.all.insert((pipeline.clone(), id.clone()), Arc::new(branch));
+            }
+        }
+        bare
+    }
+}
+
+impl Prepared {
+    /// Closes what was made beside `in_force` and for nothing.
+    pub(super) async fn abandon(self, in_force: &Branches) {
+        for (_, stage) in self.chains {
+            stage.shutdown().await;
+        }
+        let made = self.branches.all.into_iter().filter(|(key, _)| !in_force.all.contains_key(key));
+        for (_, branch) in made {
+            branch.finish(Duration::ZERO).await;
+        }
+    }
+}
+
+/// What a branch is made of.
+struct Making<'a> {
+    config: &'a Config,
+    pipeline: &'a String,
+    parts: &'a PipelineConfig,
+    node: &'a Arc<dyn TraceExporter>,
+    telemetry: &'a Telemetry,
+    memory: &'a MemoryAccount,
+}
+
+impl Making<'_> {
+    async fn branch(&self, exporter: &Configured) -> Result<Branch, RunError> {
+        let chain = Arc::new(Swap::new(self.chain()?));
+        let queue_of = build::queue_of(exporter)?;
+        // Nobody hears of it before it is in force.
+        let beside = Telemetry { health: Health::default(), ..self.telemetry.clone() };
+        let queue = match queue_of.0.enabled {
+            true => Some(
+                build::build_queue(self.pipeline, exporter, &queue_of, chain.clone(), self.memory, &beside)
+                    .await?,
+            ),
+            false => None,
+        };
+        Ok(Branch { queue, queue_of, chain, chain_of: self.chain_of(), health: beside.health })
+    }
+
+    fn processors(&self) -> impl DoubleEndedIterator<Item = &Configured> {
+        self.parts.processors.iter().filter_map(|id| self.config.component(ComponentKind::Processor, id))
+    }
+
+    fn chain_of(&self) -> ChainOf {
+        // Any settings are JSON.
+        self.processors().map(|one| (one.id.to_string(), one.settings().unwrap_or_default())).collect()
+    }
+
+    /// The first stage, which knows the next one, and so on to the node.
+    fn chain(&self) -> Result<Arc<dyn TraceExporter>, RunError> {
+        let mut chain: Arc<dyn TraceExporter> = Arc::new(Shared(Arc::clone(self.node)));
+        for processor in self.processors().rev() {
+            chain = build::build_processor(processor, chain, self.memory, self.telemetry)?;
+        }
+        Ok(chain)
     }
 }
 
 impl Branch {
-    async fn open(
-        pipeline: &str,
-        exporter: &Configured,
-        node: &Arc<dyn TraceExporter>,
-        telemetry: &Telemetry,
-    ) -> Result<Self, RunError> {
-        let queue_of = build::queue_of(exporter)?;
-        // Nobody hears of it before it is in force.
-        let beside = Telemetry { health: Health::default(), ..telemetry.clone() };
-        let queue = build::build_queue(pipeline, exporter, &queue_of, Arc::clone(node), &beside).await?;
-        Ok(Self { queue, node: Arc::clone(node), queue_of, health: beside.health })
-    }
-
     /// What the pipeline gives its requests to.
     fn entry(&self) -> Arc<dyn TraceExporter> {
-        Arc::clone(self.queue.as_ref().unwrap_or(&self.node))
+        match &self.queue {
+            Some(queue) => Arc::clone(queue),
+            None => self.chain.clone(),
+        }
     }
 
-    /// The same branch, if its exporter is to have the same queue.
-    fn unchanged(self: &Arc<Self>, exporter: &Configured) -> Result<Arc<Self>, RunError> {
+    fn keeps_queue(&self, exporter: &Configured) -> Result<(), RunError> {
         if build::queue_of(exporter)? == self.queue_of {
-            return Ok(Arc::clone(self));
+            return Ok(());
         }
         Err(RunError::Start {
             component: format!("exporters.{}", exporter.id),
@@ -168,21 +259,27 @@ impl Branch {
         })
     }
 
-    /// Delivers what it can; what it cannot stays on disk. The exporter behind it goes on.
-    pub(super) async fn finish(&self) {
-        if let Some(queue) = &self.queue {
-            queue.shutdown().await;
+    /// Delivers what it can; what it cannot stays on disk. Processors that wait for something do so for `patience`
+    /// at most. The exporter behind them goes on.
+    pub(super) async fn finish(&self, patience: Duration) {
+        let Some(queue) = &self.queue else { return self.chain.shutdown().await };
+        let mut delivering = pin!(queue.shutdown());
+        if tokio::time::timeout(patience, &mut delivering).await.is_err() {
+            join(delivering, self.chain.shutdown()).await;
+        } else {
+            self.chain.shutdown().await;
         }
     }
 }
 
 /// Finishes a branch that was taken out of its pipeline, after the last request that still found it there.
 pub(super) async fn retire(branch: Arc<Branch>) {
-    let queue = branch.queue.clone();
+    let (queue, chain) = (branch.queue.clone(), Arc::clone(&branch.chain));
     drop(branch);
     if let Some(queue) = queue {
         pipeline::retire(queue).await;
     }
+    pipeline::retire(chain).await;
 }
 
 /// Under which the health of a branch is included.
@@ -191,68 +288,4 @@ fn name((pipeline, exporter): &Key) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::exporters::{Exporters, testing::config};
-    use super::*;
-
-    struct Collector {
-        exporters: Exporters,
-        branches: Branches,
-        telemetry: Telemetry,
-    }
-
-    impl Collector {
-        fn new() -> Self {
-            let (exporters, branches) = (Exporters::default(), Branches::default());
-            Self { exporters, branches, telemetry: Telemetry::default() }
-        }
-
-        /// Puts a configuration in force; the ids of the branches that are gone.
-        async fn put(&mut self, config: &Config) -> Result<usize, String> {
-            let exporters = self.exporters.prepare(config, &self.telemetry).await.unwrap();
-            let branches = self.branches.prepare(config, &exporters.nodes(), &self.telemetry).await;
-            let branches = branches.map_err(|error| error.to_string())?;
-            let _ = self.exporters.put(exporters, &self.telemetry.health);
-            let gone = self.branches.put(branches, &self.telemetry.health);
-            let ended = gone.len();
-            for branch in gone {
-                retire(branch).await;
-            }
-            Ok(ended)
-        }
-    }
-
-    /// Scenario: a reload changes an exporter, and then its queue.
-    /// Guarantees: the queue stays the same one for the new exporter; a change of the queue itself is refused with
-    /// what to do, and the branch in force stays.
-    #[tokio::test]
-    async fn a_queue_outlives_its_exporter_and_changes_with_a_restart_alone() {
-        let mut collector = Collector::new();
-        let folder = tempfile::tempdir().unwrap();
-        let queue = format!("sending_queue: {{storage: disk, directory: '{}'", folder.path().display());
-        collector.put(&config(&format!("debug: {{{queue}}}}}"))).await.unwrap();
-        let before = collector.branches.all();
-        let changed = config(&format!("debug: {{verbosity: normal, {queue}}}}}"));
-        assert_eq!(collector.put(&changed).await, Ok(0));
-        assert!(Arc::ptr_eq(&before[0], &collector.branches.all()[0]));
-        let error =
-            collector.put(&config(&format!("debug: {{{queue}, queue_size: 2MiB}}}}"))).await.unwrap_err();
-        assert!(error.contains("exporters.debug") && error.contains("restart"), "{error}");
-        assert!(Arc::ptr_eq(&before[0], &collector.branches.all()[0]));
-    }
-
-    /// Scenario: a reload adds an exporter with a queue on disk, and the next removes it again.
-    /// Guarantees: its queue is opened, and closed again, so that a third one can open it.
-    #[tokio::test]
-    async fn a_branch_that_is_removed_gives_its_directory_back() {
-        let mut collector = Collector::new();
-        let folder = tempfile::tempdir().unwrap();
-        let queue = format!("sending_queue: {{storage: disk, directory: '{}'}}", folder.path().display());
-        let (one, two) = (config("debug: {}"), config(&format!("debug: {{}}\ndebug/2: {{{queue}}}")));
-        collector.put(&one).await.unwrap();
-        assert_eq!(collector.put(&two).await, Ok(0));
-        assert_eq!(collector.branches.all().len(), 2);
-        assert_eq!(collector.put(&one).await, Ok(1));
-        assert_eq!(collector.put(&two).await, Ok(0), "the directory is free again");
-    }
-}
+mod tests;

@@ -13,7 +13,11 @@ use crate::exporters::debug::{DebugExporter, DebugExporterConfig};
 use crate::exporters::mlflow::{MlflowConfig, MlflowExporter};
 use crate::exporters::otlp::{OtlpExporter, OtlpExporterConfig, OtlpHttpExporterConfig};
 use crate::exporters::queued::{QueueSettings, QueuedExporter, RetryOnFailure, SendingQueueConfig};
-use crate::pipeline::{Pipeline, TraceExporter};
+use crate::pipeline::{MemoryAccount, Pipeline, TraceExporter};
+use crate::processors::{
+    AttributesConfig, BatchProcessorConfig, FilterConfig, MemoryLimiterConfig, ProbabilisticSamplerConfig,
+    Problem, RedactConfig, TailSamplingConfig,
+};
 use crate::receivers::otlp::{Bound, Control, OtlpReceiver, OtlpReceiverConfig};
 use crate::telemetry::{AdminConfig, AdminServer, Telemetry};
 
@@ -158,7 +162,7 @@ pub(super) fn queue_of(exporter: &Configured) -> Result<(SendingQueueConfig, Ret
     })
 }
 
-/// The queue of a pipeline before an exporter; none if the exporter is to have none.
+/// The queue of a pipeline before an exporter.
 ///
 /// # Errors
 ///
@@ -168,16 +172,49 @@ pub(super) async fn build_queue(
     exporter: &Configured,
     (queue, retry): &(SendingQueueConfig, RetryOnFailure),
     inner: Arc<dyn TraceExporter>,
+    memory: &MemoryAccount,
     telemetry: &Telemetry,
-) -> Result<Option<Arc<dyn TraceExporter>>, RunError> {
-    if !queue.enabled {
-        return Ok(None);
-    }
-    let settings = QueueSettings { pipeline: pipeline.to_owned(), queue: queue.clone(), retry: *retry };
+) -> Result<Arc<dyn TraceExporter>, RunError> {
+    let settings = QueueSettings {
+        pipeline: pipeline.to_owned(),
+        queue: queue.clone(),
+        retry: *retry,
+        memory: memory.clone(),
+    };
     match QueuedExporter::start(inner, &settings, telemetry).await {
-        Ok(queued) => Ok(Some(Arc::new(queued))),
+        Ok(queued) => Ok(Arc::new(queued)),
         Err(error) => Err(cannot_start(ComponentKind::Exporter, exporter, error.to_string())),
     }
+}
+
+/// Puts a processor before the next stage.
+///
+/// # Errors
+///
+/// Its settings cannot be used.
+pub(super) fn build_processor(
+    processor: &Configured,
+    next: Arc<dyn TraceExporter>,
+    memory: &MemoryAccount,
+    telemetry: &Telemetry,
+) -> Result<Arc<dyn TraceExporter>, RunError> {
+    let kind = ComponentKind::Processor;
+    let metrics = telemetry.metrics.processor(&processor.id.to_string());
+    let built = match processor.id.kind() {
+        "attributes" => settings::<AttributesConfig>(kind, processor)?.build(metrics, next),
+        "batch" => Ok(settings::<BatchProcessorConfig>(kind, processor)?.build(metrics, next)),
+        "filter" => settings::<FilterConfig>(kind, processor)?.build(metrics, next),
+        "memory_limiter" => {
+            settings::<MemoryLimiterConfig>(kind, processor)?.build(memory.clone(), metrics, next)
+        }
+        "probabilistic_sampler" => {
+            Ok(settings::<ProbabilisticSamplerConfig>(kind, processor)?.build(metrics, next))
+        }
+        "redact" => settings::<RedactConfig>(kind, processor)?.build(metrics, next),
+        "tail_sampling" => settings::<TailSamplingConfig>(kind, processor)?.build(metrics, next),
+        _ => return Err(not_built(kind, processor)),
+    };
+    built.map_err(|(key, message): Problem| cannot_start(kind, processor, format!("{key}: {message}")))
 }
 
 /// The command or the address that shows what is in MLflow.

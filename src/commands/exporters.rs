@@ -200,6 +200,11 @@ pub(super) mod testing {
             exporters.replace('\n', "\n  "),
             names.join(", "),
         );
+        configuration(text)
+    }
+
+    /// A configuration as a file has it.
+    pub(in crate::commands) fn configuration(text: String) -> Config {
         let sources = Sources { files: vec!["test".into()], set: Vec::new() };
         load(&sources, &Text(text)).map_err(|problems| problems.to_string()).unwrap().config
     }

@@ -8,11 +8,12 @@
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::{BoxFuture, join, join_all};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,9 @@ use crate::telemetry::{AdminServer, Health, Telemetry};
 
 /// A change that cannot fail any more; it happens when it is awaited.
 pub(super) type Change = BoxFuture<'static, ()>;
+
+/// How long receivers may take to answer before processors are told not to wait for more.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A receiver that listens and does not answer yet.
 pub(super) trait Receiver: Send {
@@ -236,8 +240,15 @@ impl Running {
     /// Lets the receivers answer what they have begun, then the queues deliver, and then the exporters finish what
     /// they took over.
     async fn drain(&mut self) {
-        while self.tasks.join_next().await.is_some() {}
-        join_all(self.branches.iter().map(|branch| branch.finish())).await;
+        let mut answering = pin!(async { while self.tasks.join_next().await.is_some() {} });
+        // Processors that wait, such as for the end of a trace, hold answers back that the receivers wait for.
+        let is_held_back = tokio::time::timeout(PATIENCE, &mut answering).await.is_err();
+        let finishing = join_all(self.branches.iter().map(|branch| branch.finish(PATIENCE)));
+        if is_held_back {
+            join(answering, finishing).await;
+        } else {
+            finishing.await;
+        }
         for exporter in self.exporters.values() {
             exporter.shutdown().await;
         }

@@ -9,7 +9,7 @@
 
 use tokio::sync::mpsc;
 
-use super::branches::{self, Branches};
+use super::branches::{self, Branches, Retired};
 use super::build;
 use super::exporters::{Exporters, Prepared};
 use super::lifecycle::{Change, Receiver, RunError, Running};
@@ -71,7 +71,7 @@ pub(super) struct Reloader {
 /// A configuration of which every part is ready to come into force.
 struct Plan {
     exporters: Prepared,
-    branches: Branches,
+    branches: branches::Prepared,
     front: Front,
 }
 
@@ -124,7 +124,7 @@ impl Reloader {
                 return Err(error);
             }
         };
-        match self.prepare_front(config, &branches, running).await {
+        match self.prepare_front(config, &branches.branches, running).await {
             Ok(front) => Ok(Plan { exporters, branches, front }),
             Err(error) => {
                 branches.abandon(&self.branches).await;
@@ -163,7 +163,7 @@ impl Reloader {
         }
         let (replaced, gone) = self.exporters.put(plan.exporters, &running.telemetry.health);
         running.exporters = self.exporters.nodes();
-        let cut = self.branches.put(plan.branches, &running.telemetry.health);
+        let Retired { branches: cut, chains } = self.branches.put(plan.branches, &running.telemetry.health);
         running.branches = self.branches.all();
         let Front { changes, receivers, admin } = plan.front;
         for change in changes {
@@ -181,7 +181,7 @@ impl Reloader {
         for branch in cut {
             running.retiring.spawn(branches::retire(branch));
         }
-        for exporter in replaced.into_iter().chain(gone.into_values()) {
+        for exporter in chains.into_iter().chain(replaced).chain(gone.into_values()) {
             running.retiring.spawn(retire(exporter));
         }
         self.change_logs(&config.service.telemetry.logs);

@@ -87,7 +87,8 @@ async fn start(config: &Config, telemetry: Telemetry) -> Result<Started, RunErro
     let nodes = exporters.nodes();
     let mut branches = Branches::default();
     let opened = branches.prepare(config, &nodes, &telemetry).await?;
-    branches.put(opened, &telemetry.health);
+    // There were none before.
+    let _ = branches.put(opened, &telemetry.health);
     let mut receivers = Vec::new();
     for configured in config.running(ComponentKind::Receiver) {
         let id = configured.id.to_string();

@@ -7,6 +7,10 @@ use serde_json::Value;
 use crate::exporters::debug::DebugExporterConfig;
 use crate::exporters::mlflow::MlflowConfig;
 use crate::exporters::otlp::{OtlpExporterConfig, OtlpHttpExporterConfig};
+use crate::processors::{
+    AttributesConfig, BatchProcessorConfig, FilterConfig, MemoryLimiterConfig, ProbabilisticSamplerConfig,
+    RedactConfig, TailSamplingConfig,
+};
 use crate::receivers::otlp::OtlpReceiverConfig;
 use crate::receivers::trust::is_reachable;
 use crate::telemetry::AdminConfig;
@@ -183,7 +187,39 @@ const RECEIVERS: &[ComponentType] = &[ComponentType::new::<OtlpReceiverConfig>(
     "OTLP over gRPC and HTTP, in protobuf and JSON",
 )];
 
-const PROCESSORS: &[ComponentType] = &[];
+const PROCESSORS: &[ComponentType] = &[
+    ComponentType::new::<AttributesConfig>(
+        "attributes",
+        Stability::Beta,
+        "Inserts, updates, deletes and hashes attributes of spans",
+    ),
+    ComponentType::new::<BatchProcessorConfig>(
+        "batch",
+        Stability::Beta,
+        "Larger requests of small ones, by count, bytes and time",
+    ),
+    ComponentType::new::<FilterConfig>("filter", Stability::Beta, "Drops spans by what they are"),
+    ComponentType::new::<MemoryLimiterConfig>(
+        "memory_limiter",
+        Stability::Beta,
+        "Refuses requests while those under way hold too much memory",
+    ),
+    ComponentType::new::<ProbabilisticSamplerConfig>(
+        "probabilistic_sampler",
+        Stability::Beta,
+        "Keeps a share of the traces by their ids",
+    ),
+    ComponentType::new::<RedactConfig>(
+        "redact",
+        Stability::Beta,
+        "Masks secrets by patterns and keys, also inside JSON",
+    ),
+    ComponentType::new::<TailSamplingConfig>(
+        "tail_sampling",
+        Stability::Beta,
+        "Keeps whole traces by errors, latency, usage, attributes or chance",
+    ),
+];
 
 const EXPORTERS: &[ComponentType] = &[
     ComponentType::new::<MlflowConfig>(
@@ -215,6 +251,26 @@ impl Catalogue {
         self.of(kind).iter().find(|component| component.name == name)
     }
 }
+
+macro_rules! validated {
+    ($($config:ty),*) => {
+        $(impl ComponentConfig for $config {
+            fn problems(&self) -> Vec<Setting> {
+                self.validate()
+            }
+        })*
+    };
+}
+
+validated!(
+    AttributesConfig,
+    BatchProcessorConfig,
+    FilterConfig,
+    MemoryLimiterConfig,
+    ProbabilisticSamplerConfig,
+    RedactConfig,
+    TailSamplingConfig
+);
 
 impl ComponentConfig for OtlpExporterConfig {
     fn problems(&self) -> Vec<Setting> {

@@ -54,7 +54,7 @@ impl Worker {
     async fn deliver(&mut self, queue: &Queue, mut parcel: Parcel) {
         let body = ExportTraceServiceRequest { resource_spans: std::mem::take(&mut parcel.spans) };
         let metadata = RequestMetadata { bytes: parcel.bytes, ..RequestMetadata::default() };
-        let request = Arc::new(TraceRequest { body, encoded: None, metadata });
+        let request = Arc::new(TraceRequest { body, metadata, ..TraceRequest::default() });
         let give_up = Instant::now() + self.patience.retry_for;
         let mut pause = Duration::from_millis(100);
         loop {

@@ -17,15 +17,19 @@ pub mod status;
 mod answer;
 mod decode;
 mod elements;
+mod footprint;
 mod json;
 mod protobuf;
 mod refusal;
+mod shrink;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod validate;
 
 pub use answer::{Encoding, answer, partial_success};
 pub use decode::{DecodeError, Decoded, decode};
+pub use footprint::{footprint, span_footprint};
 pub use json::decode_json;
 pub use protobuf::decode_protobuf;
 pub use refusal::Refusal;
+pub use shrink::{CUT_FROM_BYTES, Oversized, Shrunk, shrink};

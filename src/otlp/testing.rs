@@ -12,7 +12,7 @@ use super::model::{
 };
 
 /// Any request whose spans have usable ids.
-pub(super) fn request() -> impl Strategy<Value = ExportTraceServiceRequest> {
+pub(crate) fn request() -> impl Strategy<Value = ExportTraceServiceRequest> {
     vec(resource_spans(), 0..3).prop_map(|resource_spans| ExportTraceServiceRequest { resource_spans })
 }
 

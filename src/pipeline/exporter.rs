@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{Ack, ComponentId, Delivered, Delivery, ExportError, TraceRequest, ack_channel};
+use super::{Ack, ComponentId, Delivered, Delivery, ExportError, MemoryAccount, TraceRequest, ack_channel};
 
 /// The end of a pipeline: takes requests, and answers for each of them.
 pub trait TraceExporter: Send + Sync + 'static {
@@ -23,12 +23,24 @@ pub trait TraceExporter: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct Pipeline {
     exporters: Arc<[Arc<dyn TraceExporter>]>,
+    memory: MemoryAccount,
 }
 
 impl Pipeline {
     /// A pipeline that ends in these exporters.
     pub fn new(exporters: Vec<Arc<dyn TraceExporter>>) -> Self {
-        Self { exporters: exporters.into() }
+        Self { exporters: exporters.into(), memory: MemoryAccount::default() }
+    }
+
+    /// The same pipeline, whose requests count towards this account.
+    #[must_use]
+    pub fn counting(self, memory: MemoryAccount) -> Self {
+        Self { memory, ..self }
+    }
+
+    /// Where the memory of requests for this pipeline counts.
+    pub fn memory(&self) -> &MemoryAccount {
+        &self.memory
     }
 
     /// Delivers a request. Succeeds when every exporter has kept it; the gravest failure wins.

@@ -11,11 +11,13 @@
 mod ack;
 mod component;
 mod exporter;
+mod memory;
 mod request;
 mod swap;
 
 pub use ack::{Ack, Delivered, Delivery, DeliveryFuture, ExportError, ack_channel};
 pub use component::ComponentId;
 pub use exporter::{Pipeline, TraceExporter};
+pub use memory::{Held, MemoryAccount};
 pub use request::{RequestMetadata, TraceRequest};
 pub use swap::{Swap, retire};

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use prost::Message;
 
+use super::Held;
 use crate::otlp::model::ExportTraceServiceRequest;
 
 /// A validated export request, shared by all exporters of a pipeline.
@@ -15,6 +16,8 @@ pub struct TraceRequest {
     pub encoded: Option<Bytes>,
     /// What the sender said beside the spans.
     pub metadata: RequestMetadata,
+    /// The memory that the request takes, given back with it; counts nothing by default.
+    pub held: Held,
 }
 
 impl TraceRequest {

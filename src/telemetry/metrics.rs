@@ -16,6 +16,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::process::ProcessCollector;
+use super::processors::{ProcessorFamilies, ProcessorMetrics};
 use super::queue::{QueueFamilies, QueueMetrics};
 use super::{COMMIT, VERSION};
 
@@ -84,6 +85,7 @@ struct Families {
     queue_bytes: Family<ExporterLabels, Gauge>,
     write: Family<ExporterLabels, Histogram>,
     queues: QueueFamilies,
+    processors: ProcessorFamilies,
 }
 
 impl Default for Metrics {
@@ -107,7 +109,9 @@ impl Default for Metrics {
             queue_bytes: Family::default(),
             write: Family::new_with_constructor(|| Histogram::new(WRITE_BUCKETS)),
             queues: QueueFamilies::default(),
+            processors: ProcessorFamilies::default(),
         };
+        families.processors.register(&mut families.registry);
         families.register_receivers();
         families.register_exporters();
         families.queues.register(&mut families.registry);
@@ -258,6 +262,11 @@ impl Metrics {
     /// A task or thread has panicked.
     pub fn panicked(&self) {
         self.0.panics.inc();
+    }
+
+    /// The metrics of a processor, by its id.
+    pub fn processor(&self, id: &str) -> ProcessorMetrics {
+        self.0.processors.handle(id)
     }
 
     /// All metrics in the OpenMetrics text format.

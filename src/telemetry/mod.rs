@@ -11,6 +11,7 @@ mod metrics;
 #[cfg(feature = "gateway")]
 mod panics;
 mod process;
+mod processors;
 mod queue;
 
 #[cfg(feature = "gateway")]
@@ -21,6 +22,7 @@ pub use logs::{LogEncoding, LogLevel, LogsConfig, TelemetryConfig, init_logs, se
 pub use metrics::{ExporterMetrics, InFlight, Metrics, ReceiverMetrics, Transport};
 #[cfg(feature = "gateway")]
 pub use panics::watch_panics;
+pub use processors::ProcessorMetrics;
 pub use queue::{QueueFigures, QueueMetrics};
 
 /// The handles that components need to say how they are: cheap to clone.

@@ -11,6 +11,7 @@ use super::dead_letter::{DeadLetter, DeadLetterError};
 use super::record::{RecordError, StoredRequest};
 use super::shared::Shared;
 use super::window::Slot;
+use crate::otlp::footprint;
 use crate::pipeline::{Delivered, Delivery, ExportError, TraceRequest, ack_channel};
 use crate::queue::Record;
 
@@ -114,7 +115,8 @@ impl Shared {
         let delivery = {
             // What is decoded takes a multiple of its bytes, so that few are at a time.
             let _turn = self.turns.acquire().await;
-            let decoded = decode(request).await?;
+            let mut decoded = decode(request).await?;
+            decoded.held = self.memory.hold(footprint(&decoded.body));
             let (ack, delivery) = ack_channel();
             let exporting = AssertUnwindSafe(self.inner.export(Arc::new(decoded), ack)).catch_unwind();
             if exporting.await.is_err() {

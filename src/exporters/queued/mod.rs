@@ -47,7 +47,7 @@ use tokio_util::task::TaskTracker;
 pub use config::{OnFull, QueueAck, QueueStorage, RetryOnFailure, SendingQueueConfig};
 pub use dead_letter::{DeadLetter, DeadLetterError, DeadLetters, Entries};
 
-use crate::pipeline::{Ack, ComponentId, ExportError, TraceExporter, TraceRequest};
+use crate::pipeline::{Ack, ComponentId, ExportError, MemoryAccount, TraceExporter, TraceRequest};
 use crate::queue::{Log, QueueError, Reader, Recovery, SystemDisk};
 use crate::telemetry::Telemetry;
 use gate::Gate;
@@ -80,6 +80,8 @@ pub struct QueueSettings {
     pub queue: SendingQueueConfig,
     /// Retries.
     pub retry: RetryOnFailure,
+    /// Where the memory of requests under delivery counts.
+    pub memory: MemoryAccount,
 }
 
 /// An exporter with a queue before it.
@@ -116,6 +118,7 @@ impl QueuedExporter {
             directory: directory.clone().filter(|_| settings.queue.storage == QueueStorage::Disk),
             capacity: settings.queue.queue_size as u64,
             retry: settings.retry,
+            memory: settings.memory.clone(),
             gate: Gate::new(name.clone(), settings.retry),
             window: Arc::new(Window::new(settings.queue.in_flight_size)),
             turns: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),

@@ -14,7 +14,7 @@
 use bytes::{Buf as _, BufMut as _, Bytes};
 
 use crate::otlp::{DecodeError, decode_protobuf};
-use crate::pipeline::{RequestMetadata, TraceRequest};
+use crate::pipeline::{Held, RequestMetadata, TraceRequest};
 
 /// The form that is written.
 const VERSION: u8 = 1;
@@ -125,7 +125,12 @@ impl StoredRequest {
         let decoded = decode_protobuf(&self.body)?;
         // What is sent on is what came in, if every span of it is there.
         let encoded = decoded.refusals.is_empty().then(|| self.body.clone());
-        Ok(TraceRequest { body: decoded.request, encoded, metadata: self.metadata.clone() })
+        Ok(TraceRequest {
+            body: decoded.request,
+            encoded,
+            metadata: self.metadata.clone(),
+            held: Held::default(),
+        })
     }
 }
 

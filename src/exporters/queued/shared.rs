@@ -14,7 +14,7 @@ use super::dead_letter::DeadLetters;
 use super::explain;
 use super::gate::Gate;
 use super::window::Window;
-use crate::pipeline::{Delivered, Delivery, ExportError, TraceExporter};
+use crate::pipeline::{Delivered, Delivery, ExportError, MemoryAccount, TraceExporter};
 use crate::queue::{Acker, CursorStats, Log, QueueError, Stats};
 use crate::telemetry::{ExporterMetrics, HealthHandle, QueueMetrics};
 
@@ -35,6 +35,7 @@ pub(super) struct Shared {
     pub(super) acker: Acker,
     pub(super) capacity: u64,
     pub(super) retry: RetryOnFailure,
+    pub(super) memory: MemoryAccount,
     pub(super) gate: Gate,
     pub(super) window: Arc<Window>,
     /// Requests that may be decoded and handed over at a time.

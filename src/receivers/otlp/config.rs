@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
+use crate::otlp::Oversized;
 use crate::receivers::trust::{AuthConfig, ServerTlsConfig, is_reachable};
 use crate::units;
 
@@ -24,6 +25,39 @@ pub struct OtlpReceiverConfig {
     #[serde(with = "units::size")]
     #[schemars(with = "SizeSchema")]
     pub max_bytes_in_flight: usize,
+    /// The most memory of requests under way in the whole process: bodies and decoded spans, of every
+    /// receiver, until each is answered and gone. Requests beyond are refused with a hint to try again; one
+    /// that is alone never is.
+    #[serde(with = "units::size")]
+    #[schemars(with = "SizeSchema")]
+    pub max_memory: usize,
+    /// The largest span, in bytes of protobuf, as a number or such as `4MiB`; 0 is no limit.
+    #[serde(with = "units::size")]
+    #[schemars(with = "SizeSchema")]
+    pub max_span_size: usize,
+    /// What becomes of a span that is larger; its neighbours stay as they are.
+    pub oversized_spans: OversizedSpans,
+}
+
+/// What becomes of a span that is too large.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OversizedSpans {
+    /// Its longest texts are cut, JSON to JSON, with a mark; then its lists. The attribute
+    /// `otel_mlflow.cut_from_bytes` says how large it was.
+    #[default]
+    Cut,
+    /// It is refused, and its sender told.
+    Refuse,
+}
+
+impl From<OversizedSpans> for Oversized {
+    fn from(spans: OversizedSpans) -> Self {
+        match spans {
+            OversizedSpans::Cut => Self::Cut,
+            OversizedSpans::Refuse => Self::Refuse,
+        }
+    }
 }
 
 /// The protocols of the receiver.
@@ -108,6 +142,9 @@ impl Default for OtlpReceiverConfig {
             max_connections: 1_024,
             max_requests_in_flight: 1_024,
             max_bytes_in_flight: 256 << 20,
+            max_memory: 512 << 20,
+            max_span_size: 0,
+            oversized_spans: OversizedSpans::default(),
         }
     }
 }
@@ -191,6 +228,8 @@ impl OtlpReceiverConfig {
             check(http.read_timeout.is_zero(), "protocols.http.read_timeout", NOT_POSITIVE);
             largest = largest.max(http.max_request_body_size);
         }
+        let message = "must be at least 1024 bytes, or 0 for no limit";
+        check((1..1_024).contains(&self.max_span_size), "max_span_size", message);
         // A body is held twice while it is decompressed.
         let needed = largest.saturating_mul(2);
         let message = format!("must be at least {needed}, twice the largest body, or that can never come in");

@@ -11,7 +11,7 @@ use super::config::OtlpReceiverConfig;
 use super::intake::Intake;
 use super::port::{Opened, Port, PortConfig, Surroundings};
 use super::{ReceiverError, connections::Behind};
-use crate::pipeline::{ComponentId, Pipeline};
+use crate::pipeline::{ComponentId, MemoryAccount, Pipeline};
 use crate::receivers::trust::TrustError;
 use crate::telemetry::{Metrics, Transport};
 
@@ -35,19 +35,32 @@ struct Shared {
 /// What all requests of the receiver share, and the settings that it was made of.
 #[derive(Clone, Debug)]
 struct Limits {
-    max_requests: usize,
-    max_bytes: usize,
+    of: LimitSettings,
     admission: Arc<Admission>,
 }
 
-impl Limits {
-    fn new(config: &OtlpReceiverConfig) -> Self {
-        let (max_requests, max_bytes) = (config.max_requests_in_flight, config.max_bytes_in_flight);
-        Self { max_requests, max_bytes, admission: Arc::new(Admission::new(max_requests, max_bytes)) }
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LimitSettings {
+    max_requests: usize,
+    max_bytes: usize,
+    max_memory: usize,
+}
 
-    fn fit(&self, config: &OtlpReceiverConfig) -> bool {
-        (self.max_requests, self.max_bytes) == (config.max_requests_in_flight, config.max_bytes_in_flight)
+impl LimitSettings {
+    fn of(config: &OtlpReceiverConfig) -> Self {
+        Self {
+            max_requests: config.max_requests_in_flight,
+            max_bytes: config.max_bytes_in_flight,
+            max_memory: config.max_memory,
+        }
+    }
+}
+
+impl Limits {
+    fn new(config: &OtlpReceiverConfig, memory: &MemoryAccount) -> Self {
+        let of = LimitSettings::of(config);
+        let admission = Admission::new(of.max_requests, of.max_bytes).counting(memory.clone(), of.max_memory);
+        Self { of, admission: Arc::new(admission) }
     }
 }
 
@@ -63,10 +76,11 @@ impl Control {
     pub(super) fn new(
         id: ComponentId,
         config: &OtlpReceiverConfig,
+        memory: &MemoryAccount,
         metrics: Metrics,
         add: mpsc::Sender<Opened>,
     ) -> Self {
-        let limits = Mutex::new(Limits::new(config));
+        let limits = Mutex::new(Limits::new(config, memory));
         Self(Arc::new(Shared { id, metrics, ports: Mutex::default(), limits, add }))
     }
 
@@ -126,7 +140,8 @@ impl Control {
         let known = self.ports().clone();
         let limits = self.limits().clone();
         // Counting goes on where the limits stay; else what is under way counts towards the old ones to its end.
-        let limits = if limits.fit(&config) { limits } else { Limits::new(&config) };
+        let is_same = limits.of == LimitSettings::of(&config);
+        let limits = if is_same { limits } else { Limits::new(&config, pipeline.memory()) };
         let (mut kept, mut opened) = (Vec::new(), Vec::new());
         for port_config in port_configs(&config) {
             let around = self.surroundings(&port_config, &config, pipeline, &limits);
@@ -181,6 +196,7 @@ impl Control {
             pipeline: pipeline.clone(),
             metrics: self.0.metrics.receiver(&self.0.id.to_string(), transport),
             admission: Arc::clone(&limits.admission),
+            spans: (config.max_span_size, config.oversized_spans.into()),
         };
         Surroundings { intake, max_connections: config.max_connections }
     }

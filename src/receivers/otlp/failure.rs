@@ -34,7 +34,7 @@ pub(super) enum Failure {
     TooSlow { limit: Duration },
     /// The receiver has too much under way.
     #[error(
-        "too many requests or bytes are under way: try again later, or raise the receiver's max_requests_in_flight and max_bytes_in_flight"
+        "too many requests or bytes are under way: try again later, or raise the receiver's max_requests_in_flight, max_bytes_in_flight and max_memory"
     )]
     Overloaded { after: Duration },
     /// The destination does not take the request now.

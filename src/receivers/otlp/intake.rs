@@ -7,8 +7,8 @@ use axum::body::Bytes;
 use super::admission::{Admission, Reservation};
 use super::body::{Compression, decompress};
 use super::failure::Failure;
-use crate::otlp::{Decoded, Encoding, Refusal, decode, partial_success};
-use crate::pipeline::{Pipeline, RequestMetadata, TraceRequest};
+use crate::otlp::{Decoded, Encoding, Oversized, Refusal, decode, footprint, partial_success, shrink};
+use crate::pipeline::{Held, Pipeline, RequestMetadata, TraceRequest};
 use crate::telemetry::ReceiverMetrics;
 
 /// Bodies up to this size are decoded in place: about a millisecond.
@@ -20,6 +20,8 @@ pub(super) struct Intake {
     pub(super) pipeline: Pipeline,
     pub(super) metrics: ReceiverMetrics,
     pub(super) admission: Arc<Admission>,
+    /// The largest span, in bytes, 0 for no limit; and what becomes of a larger one.
+    pub(super) spans: (usize, Oversized),
 }
 
 impl std::fmt::Debug for Intake {
@@ -46,16 +48,16 @@ impl Intake {
         reservation: Reservation,
     ) -> Result<Vec<Refusal>, Failure> {
         metadata.json = body.encoding == Encoding::Json;
-        let (decoded, bytes, _reservation) = self.decode(body, reservation).await?;
+        let (Body { decoded, bytes, is_whole, held }, _reservation) = self.decode(body, reservation).await?;
         metadata.bytes = bytes.len();
         let _in_flight = self.metrics.in_flight(bytes.len());
         let (accepted, mut refused) = (decoded.accepted_spans(), decoded.refused_spans());
         let total = accepted + refused;
         let mut refusals = decoded.refusals;
         if accepted > 0 {
-            let is_whole = !metadata.json && refusals.is_empty();
+            let is_whole = !metadata.json && is_whole && refusals.is_empty();
             let encoded = is_whole.then_some(bytes);
-            let request = Arc::new(TraceRequest { body: decoded.request, encoded, metadata });
+            let request = Arc::new(TraceRequest { body: decoded.request, encoded, metadata, held });
             match self.pipeline.deliver(request).await {
                 Ok(delivered) => {
                     refused += delivered.refused_spans();
@@ -82,20 +84,45 @@ impl Intake {
         &self,
         body: RawBody,
         mut reservation: Reservation,
-    ) -> Result<(Decoded, Bytes, Reservation), Failure> {
+    ) -> Result<(Body, Reservation), Failure> {
         if body.compression == Compression::Identity && body.bytes.len() <= INLINE_BYTES {
-            let (decoded, bytes) = decode_body(body, &mut reservation)?;
-            return Ok((decoded, bytes, reservation));
+            let body = decode_body(body, self.spans, &mut reservation)?;
+            return Ok((body, reservation));
         }
         let _turn = self.admission.decoders().acquire().await;
+        let spans = self.spans;
         let task = tokio::task::spawn_blocking(move || {
-            decode_body(body, &mut reservation).map(|(decoded, bytes)| (decoded, bytes, reservation))
+            decode_body(body, spans, &mut reservation).map(|body| (body, reservation))
         });
         task.await.map_err(|error| Failure::Internal(format!("decoding failed: {error}")))?
     }
 }
 
-fn decode_body(body: RawBody, reservation: &mut Reservation) -> Result<(Decoded, Bytes), Failure> {
+/// A body that was decoded, as it came and as it is now, and the room for both.
+struct Body {
+    decoded: Decoded,
+    bytes: Bytes,
+    /// No span was cut.
+    is_whole: bool,
+    held: Held,
+}
+
+fn decode_body(
+    body: RawBody,
+    (max_span, oversized): (usize, Oversized),
+    reservation: &mut Reservation,
+) -> Result<Body, Failure> {
     let bytes = decompress(body.bytes, body.compression, body.limit, reservation)?;
-    Ok((decode(&bytes, body.encoding)?, bytes))
+    let mut decoded = decode(&bytes, body.encoding)?;
+    let mut is_whole = true;
+    if max_span > 0 {
+        let shrunk = shrink(&mut decoded.request, max_span, oversized);
+        if shrunk.cut > 0 {
+            tracing::warn!(spans = shrunk.cut, "spans larger than max_span_size were cut");
+        }
+        is_whole = shrunk.cut == 0;
+        decoded.refusals.extend(shrunk.refusals);
+    }
+    let held = reservation.decoded(bytes.len() + footprint(&decoded.request))?;
+    Ok(Body { decoded, bytes, is_whole, held })
 }

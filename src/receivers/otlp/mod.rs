@@ -29,7 +29,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{GrpcConfig, HttpConfig, OtlpReceiverConfig, Protocols};
+pub use config::{GrpcConfig, HttpConfig, OtlpReceiverConfig, OversizedSpans, Protocols};
 pub use control::{Change, Control};
 
 use crate::pipeline::{ComponentId, Pipeline};
@@ -102,7 +102,7 @@ impl OtlpReceiver {
         metrics: &Metrics,
     ) -> Result<Bound, ReceiverError> {
         let (add, added) = mpsc::channel(OPENED);
-        let control = Control::new(id.clone(), &config, metrics.clone(), add);
+        let control = Control::new(id.clone(), &config, pipeline.memory(), metrics.clone(), add);
         let ports = control.open(config, &pipeline).await?;
         Ok(Bound { ports, added, control })
     }

@@ -41,7 +41,12 @@ async fn what_the_destination_gets_is_what_came_in() {
 
     let inner = Arc::new(Keep(ComponentId::parse("keep"), Arc::clone(&given)));
     let queue = on_disk(directory.path());
-    let settings = QueueSettings { pipeline: "traces".to_owned(), queue, retry: quick() };
+    let settings = QueueSettings {
+        pipeline: "traces".to_owned(),
+        queue,
+        retry: quick(),
+        memory: MemoryAccount::default(),
+    };
     let queued = QueuedExporter::start(inner, &settings, &Telemetry::default()).await.unwrap();
     send(&queued, Arc::clone(&original)).await.unwrap();
     until_empty(&queued).await;

@@ -56,7 +56,12 @@ async fn two_cannot_share_a_directory() {
     let directory = tempfile::tempdir().unwrap();
     let (_first, telemetry) = start(&Fake::good(), on_disk(directory.path()), quick()).await;
     let queue = on_disk(directory.path());
-    let settings = QueueSettings { pipeline: "traces".to_owned(), queue, retry: quick() };
+    let settings = QueueSettings {
+        pipeline: "traces".to_owned(),
+        queue,
+        retry: quick(),
+        memory: MemoryAccount::default(),
+    };
     let second = QueuedExporter::start(Fake::good(), &settings, &telemetry).await;
     let error = second.err().unwrap().to_string();
     assert!(error.contains("traces/fake%2F1 is in use by process"), "{error}");

@@ -108,7 +108,7 @@ pub(super) fn request(name: &str, bytes: usize) -> Arc<TraceRequest> {
     let resource = ResourceSpans { scope_spans: vec![scope], ..ResourceSpans::default() };
     let body = ExportTraceServiceRequest { resource_spans: vec![resource] };
     let metadata = RequestMetadata { run_id: Some(name.to_owned()), ..RequestMetadata::default() };
-    Arc::new(TraceRequest { body, encoded: None, metadata })
+    Arc::new(TraceRequest { body, encoded: None, metadata, ..TraceRequest::default() })
 }
 
 /// Retries at once.
@@ -131,7 +131,8 @@ pub(super) async fn start(
     retry: RetryOnFailure,
 ) -> (QueuedExporter, Telemetry) {
     let telemetry = Telemetry::default();
-    let settings = QueueSettings { pipeline: "traces".to_owned(), queue, retry };
+    let settings =
+        QueueSettings { pipeline: "traces".to_owned(), queue, retry, memory: MemoryAccount::default() };
     let queued = QueuedExporter::start(Arc::clone(inner) as _, &settings, &telemetry).await.unwrap();
     (queued, telemetry)
 }
