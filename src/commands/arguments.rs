@@ -48,6 +48,8 @@ pub(super) enum Command {
     /// Look at, deliver again or delete the spans that could not be delivered
     #[command(subcommand)]
     DeadLetter(DeadLetter),
+    /// Say how a running collector is: readiness, destinations, what waits, what was counted
+    Status(Status),
     /// Deliver to MLflow what runs could not while it was down
     #[cfg(feature = "client")]
     Import(Import),
@@ -78,6 +80,14 @@ pub(super) struct Letters {
     /// All of every queue
     #[arg(long)]
     pub(super) all: bool,
+}
+
+/// Which collector to ask.
+#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
+pub(super) struct Status {
+    /// Address of its admin server [default: that of the configuration]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) endpoint: Option<String>,
 }
 
 /// What to import, and where to.

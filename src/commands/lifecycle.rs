@@ -240,6 +240,10 @@ impl Running {
     /// Lets the receivers answer what they have begun, then the queues deliver, and then the exporters finish what
     /// they took over.
     async fn drain(&mut self) {
+        // Receivers and queues wait for answers, which exporters may hold back.
+        for exporter in self.exporters.values() {
+            exporter.hurry();
+        }
         let mut answering = pin!(async { while self.tasks.join_next().await.is_some() {} });
         // Processors that wait, such as for the end of a trace, hold answers back that the receivers wait for.
         let is_held_back = tokio::time::timeout(PATIENCE, &mut answering).await.is_err();

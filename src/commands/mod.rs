@@ -15,6 +15,7 @@ mod lifecycle;
 mod reload;
 mod run;
 mod signals;
+mod status;
 mod summary;
 mod validate;
 
@@ -43,6 +44,10 @@ pub fn main() -> ExitCode {
         Some(Command::DeadLetter(wanted)) => {
             with_configuration(&sources, |loaded| dead_letter::dead_letter(&wanted, &loaded.config))
         }
+        Some(Command::Status(wanted)) => match wanted.endpoint {
+            Some(endpoint) => status::status(&endpoint),
+            None => with_configuration(&sources, |loaded| status::status_of(&loaded.config)),
+        },
         Some(Command::Components) => say(&components::list()),
         Some(Command::Schema) => say(&format!("{:#}", whole_schema())),
         #[cfg(feature = "client")]

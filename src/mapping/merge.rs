@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::naming::is_plain_name;
 use super::stored::stored_usage;
-use super::update::{SpanUsage, StoredTrace, TraceUpdate, TraceWrite};
+use super::update::{EndMark, SpanUsage, StoredTrace, TraceUpdate, TraceWrite};
 use super::usage::{Node, Tree};
 use crate::mlflow::records::{Cost, SpanRecord, TokenUsage, TraceRecord, TraceState};
 use crate::otlp::Refusal;
@@ -60,12 +60,16 @@ struct Fold<'a> {
     user: Option<String>,
     metadata: Vec<(String, String)>,
     run_ids: Vec<&'a str>,
+    /// What was stored before; none of a new trace.
+    state_before: Option<TraceState>,
+    mark_end: bool,
     refused: Vec<(usize, Refusal)>,
 }
 
 impl<'a> Fold<'a> {
     fn new(stored: Option<StoredTrace>, first: &TraceUpdate) -> Self {
         let is_new = stored.is_none();
+        let state_before = stored.as_ref().map(|stored| stored.record.state);
         let stored = stored.unwrap_or_else(|| StoredTrace {
             record: new_record(first),
             finalized: false,
@@ -93,6 +97,8 @@ impl<'a> Fold<'a> {
             user: None,
             metadata: vec![],
             run_ids: vec![],
+            state_before,
+            mark_end: false,
             refused: vec![],
         }
     }
@@ -127,7 +133,19 @@ impl<'a> Fold<'a> {
                 self.run_ids.push(run_id);
             }
         }
+        self.mark_end |= update.repairs.mark_end;
         self.record.db_payload_generation += 1;
+    }
+
+    /// What becomes of the marks of a trace whose root is awaited.
+    fn end_mark(&self) -> Option<EndMark> {
+        let open = |state| matches!(state, TraceState::InProgress | TraceState::Unspecified);
+        match (self.state_before, self.record.state) {
+            _ if !self.mark_end => None,
+            (_, TraceState::InProgress) => Some(EndMark::Awaited),
+            (Some(before), after) if open(before) && !open(after) => Some(EndMark::Received),
+            _ => None,
+        }
     }
 
     /// Totals over the spans of the update and all others; a client's own totals are kept.
@@ -241,6 +259,7 @@ impl<'a> Fold<'a> {
     }
 
     fn finish(self, updates: usize) -> Result<TraceWrite<'a>, Refusal> {
+        let end = self.end_mark();
         let mut refused = self.refused;
         if refused.len() == updates {
             let spans = refused.iter().map(|(_, refusal)| refusal.spans).sum();
@@ -248,6 +267,7 @@ impl<'a> Fold<'a> {
             return Err(Refusal { spans, reason });
         }
         Ok(TraceWrite {
+            end,
             record: self.record,
             is_new: self.is_new,
             spans: self.spans.into_values().collect(),
@@ -430,6 +450,30 @@ mod tests {
         let updates = [update("b", Some("a"), 50, None)];
         let write = merge(Some(finalized), &updates).unwrap();
         assert_eq!((write.record.timestamp_ms, write.moved_start_ms), (50, Some(50)));
+    }
+
+    #[test]
+    fn a_trace_is_marked_until_its_root_has_come() {
+        let marking = |mut update: TraceUpdate| {
+            update.repairs.mark_end = true;
+            update
+        };
+        let child = [marking(update("b", Some("a"), 200, None))];
+        let root = [marking(update("a", None, 100, None))];
+        let write = merge(None, &child).unwrap();
+        assert_eq!((write.record.state, write.end), (TraceState::InProgress, Some(EndMark::Awaited)));
+        let stored = stored_after(None, &write);
+        assert_eq!(merge(Some(stored.clone()), &child).unwrap().end, Some(EndMark::Awaited));
+        assert_eq!(merge(Some(stored.clone()), &root).unwrap().end, Some(EndMark::Received));
+        let mut closed = stored;
+        closed.record.state = TraceState::Unspecified;
+        let late = merge(Some(closed.clone()), &child).unwrap();
+        assert_eq!((late.record.state, late.end), (TraceState::Unspecified, None), "it stays closed");
+        let ended = merge(Some(closed), &root).unwrap();
+        assert_eq!((ended.record.state, ended.end), (TraceState::Ok, Some(EndMark::Received)));
+        let both = [child[0].clone(), root[0].clone()];
+        assert_eq!(merge(None, &both).unwrap().end, None, "there is no mark that could go");
+        assert_eq!(merge(None, &[update("b", Some("a"), 200, None)]).unwrap().end, None, "strict mode");
     }
 
     #[test]

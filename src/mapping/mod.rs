@@ -73,5 +73,5 @@ pub use map::{MapContext, Mapped, map};
 pub use merge::{TRACKING_STORE, merge};
 pub use options::{Backend, MapOptions};
 pub use repairs::Repairs;
-pub use update::{SpanUsage, StoredSpan, StoredTrace, TraceRepairs, TraceUpdate, TraceWrite};
+pub use update::{EndMark, SpanUsage, StoredSpan, StoredTrace, TraceRepairs, TraceUpdate, TraceWrite};
 pub use usage::{COST_KEYS, TOKEN_KEYS, Tally};

@@ -64,6 +64,9 @@ pub struct Repairs {
     /// Leave out an attribute that cannot be stored, alone, and report it. MLflow refuses the whole
     /// request.
     pub unusable_values: bool,
+    /// Close a trace whose root span does not come, with state `STATE_UNSPECIFIED` and a tag that says so,
+    /// after `trace_assembly.close_after`. MLflow shows it as in progress for ever.
+    pub unfinished_traces: bool,
     /// Store messages once, as inputs and outputs, and not in the attribute that they came in, too.
     /// Halves the size; off by default, because programs may read the original attribute.
     pub messages_once: bool,
@@ -93,6 +96,7 @@ impl Repairs {
             bookkeeping_tags: on,
             run_links: on,
             unusable_values: on,
+            unfinished_traces: on,
             messages_once: on,
         }
     }

@@ -151,6 +151,7 @@ impl<'a> TraceSpans<'a> {
         beyond.metadata.extend(resource.filter(|_| repairs.identities).and_then(source));
         beyond.recount = repairs.resent_spans;
         beyond.true_totals = repairs.usage_totals;
+        beyond.mark_end = repairs.unfinished_traces;
         TraceUpdate {
             trace_id: trace_id(self.id),
             experiment_id: 0,

@@ -54,6 +54,8 @@ pub struct TraceRepairs {
     pub recount: bool,
     /// Complete usage that has no total.
     pub true_totals: bool,
+    /// Mark the trace until its root has come, so that it can be closed if it never does.
+    pub mark_end: bool,
 }
 
 impl TraceUpdate {
@@ -113,6 +115,15 @@ pub struct StoredSpan {
     pub content: Option<String>,
 }
 
+/// What a write means for the marks of a trace whose root has not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndMark {
+    /// The root is still awaited: the tag `otel_mlflow.end_awaited` gets the time of this write.
+    Awaited,
+    /// The root is there: `otel_mlflow.end_awaited` and `otel_mlflow.end_not_received` go.
+    Received,
+}
+
 /// What a store has to write for one trace.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TraceWrite<'a> {
@@ -131,6 +142,8 @@ pub struct TraceWrite<'a> {
     pub moved_start_ms: Option<i64>,
     /// Runs to link the trace to, where the link does not exist; no id twice.
     pub run_ids: Vec<&'a str>,
+    /// What becomes of the marks of a trace without a root; none where they stay as they are.
+    pub end: Option<EndMark>,
     /// Updates that could not be folded in, by their position, although earlier ones could.
     pub refused: Vec<(usize, Refusal)>,
 }

@@ -15,6 +15,10 @@ pub trait TraceExporter: Send + Sync + 'static {
     /// destination holds the spans, or has refused them.
     fn export(&self, request: Arc<TraceRequest>, ack: Ack) -> BoxFuture<'_, ()>;
 
+    /// The process is about to stop: what waits for more data should wait no longer, now and from now on.
+    /// Requests still come until [`Self::shutdown`]. Told to the exporters, not to what stands before them.
+    fn hurry(&self) {}
+
     /// Finishes what was taken over. Nothing is given to the exporter after this.
     fn shutdown(&self) -> BoxFuture<'_, ()>;
 }

@@ -46,6 +46,10 @@ impl TraceExporter for Swap {
         })
     }
 
+    fn hurry(&self) {
+        self.inner().hurry();
+    }
+
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let exporter = self.inner();

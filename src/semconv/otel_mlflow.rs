@@ -24,3 +24,7 @@ pub const RUN_VARYING: &str = "otel_mlflow.varying_params";
 pub const RUN_REPLACED_BY: &str = "otel_mlflow.replaced_by";
 /// Metadata of an assessment: which evaluation event it was.
 pub const EVALUATION_KEY: &str = "otel_mlflow.evaluation";
+/// Trace tag: the root span has not come; when something of the trace was last written, as RFC 3339.
+pub const END_AWAITED: &str = "otel_mlflow.end_awaited";
+/// Trace tag: the trace was closed without its root span; when something of it had last been written.
+pub const END_NOT_RECEIVED: &str = "otel_mlflow.end_not_received";

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -9,10 +10,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{StatusCode, header};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-use super::Telemetry;
+use super::{ComponentHealth, Telemetry, VERSION};
 
 /// Of the metrics, as the OpenMetrics specification names it.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -26,11 +27,17 @@ pub struct AdminConfig {
     /// Allows to listen on an address that other machines can reach: whoever reaches it reads the metrics and the
     /// reasons of failures.
     pub insecure: bool,
+    /// How long exports may fail before `/readyz` says so, as the Collector's health check has it. What
+    /// has never worked, and what only a person can put right, is told at once.
+    #[serde(with = "crate::units::duration")]
+    #[schemars(with = "String")]
+    pub recovery_duration: Duration,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { endpoint: "127.0.0.1:13133".to_owned(), insecure: false }
+        let recovery_duration = Duration::from_secs(30);
+        Self { endpoint: "127.0.0.1:13133".to_owned(), insecure: false, recovery_duration }
     }
 }
 
@@ -47,10 +54,22 @@ impl AdminConfig {
     }
 }
 
+/// What `/readyz` says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Whether every component is ready.
+    pub ready: bool,
+    /// The version that runs.
+    pub version: String,
+    /// What each component says.
+    pub components: Vec<ComponentHealth>,
+}
+
 /// A server that listens but does not answer yet.
 #[derive(Debug)]
 pub struct AdminServer {
     listener: TcpListener,
+    patience: Duration,
 }
 
 impl AdminServer {
@@ -65,7 +84,7 @@ impl AdminServer {
             Some(port) => format!("0.0.0.0:{port}"),
             None => config.endpoint.clone(),
         };
-        Ok(Self { listener: TcpListener::bind(address).await? })
+        Ok(Self { listener: TcpListener::bind(address).await?, patience: config.recovery_duration })
     }
 
     /// The address that it listens on.
@@ -87,30 +106,41 @@ impl AdminServer {
         telemetry: Telemetry,
         until: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        axum::serve(self.listener, router(telemetry)).with_graceful_shutdown(until).await
+        axum::serve(self.listener, router(telemetry, self.patience)).with_graceful_shutdown(until).await
     }
 }
 
-fn router(telemetry: Telemetry) -> Router {
+#[derive(Clone)]
+struct Shown {
+    telemetry: Telemetry,
+    patience: Duration,
+}
+
+fn router(telemetry: Telemetry, patience: Duration) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(telemetry)
+        .with_state(Shown { telemetry, patience })
 }
 
 async fn livez() -> Response {
     json(StatusCode::OK, &serde_json::json!({"live": true}))
 }
 
-async fn readyz(State(telemetry): State<Telemetry>) -> Response {
-    let ready = telemetry.health.is_ready();
+async fn readyz(State(shown): State<Shown>) -> Response {
+    let components = shown.telemetry.health.report_with(shown.patience);
+    let ready = !components.is_empty() && components.iter().all(|component| component.ready);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json(status, &serde_json::json!({"ready": ready, "components": telemetry.health.report()}))
+    let readiness = Readiness { ready, version: VERSION.to_owned(), components };
+    match serde_json::to_value(readiness) {
+        Ok(body) => json(status, &body),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
-async fn metrics(State(telemetry): State<Telemetry>) -> Response {
-    match telemetry.metrics.render() {
+async fn metrics(State(shown): State<Shown>) -> Response {
+    match shown.telemetry.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -130,7 +160,7 @@ mod tests {
 
     async fn ask(telemetry: &Telemetry, path: &str) -> (StatusCode, String) {
         let request = http::Request::get(path).body(Body::empty()).unwrap();
-        let response = router(telemetry.clone()).oneshot(request).await.unwrap();
+        let response = router(telemetry.clone(), Duration::from_secs(3_600)).oneshot(request).await.unwrap();
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
@@ -155,6 +185,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn readyz_bears_with_failures_for_a_while_and_names_them() {
+        let telemetry = Telemetry::default();
+        let mlflow = telemetry.health.register("exporters.mlflow");
+        mlflow.about("sqlite:///mlflow.db");
+        mlflow.ready();
+        mlflow.failing("connection refused");
+        let (status, body) = ask(&telemetry, "/readyz").await;
+        assert_eq!(status, StatusCode::OK);
+        let body: Readiness = serde_json::from_str(&body).unwrap();
+        assert_eq!(body.components[0].reason.as_deref(), Some("connection refused"));
+        assert_eq!(body.components[0].about.as_deref(), Some("sqlite:///mlflow.db"));
+    }
+
+    #[tokio::test]
     async fn livez_is_about_the_process_only() {
         let telemetry = Telemetry::default();
         telemetry.health.register("exporters.mlflow").not_ready("no database");
@@ -174,11 +218,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_address_is_an_error() {
-        let first = AdminServer::bind(&AdminConfig { endpoint: "127.0.0.1:0".to_owned(), insecure: false })
-            .await
-            .unwrap();
+        let first =
+            AdminServer::bind(&AdminConfig { endpoint: "127.0.0.1:0".to_owned(), ..AdminConfig::default() })
+                .await
+                .unwrap();
         let endpoint = first.address().unwrap().to_string();
-        let error = AdminServer::bind(&AdminConfig { endpoint, insecure: false }).await.unwrap_err();
+        let error = AdminServer::bind(&AdminConfig { endpoint, ..AdminConfig::default() }).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
     }
 }

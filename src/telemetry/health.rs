@@ -1,34 +1,69 @@
 //! Readiness: every component says whether it does its work, and if not, why.
+//!
+//! ```text
+//! component ── HealthHandle ──┐
+//! task ── TaskGuard ──────────┴─> Health::report ─> /readyz, `otel-mlflow status`
+//! ```
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// The readiness of all components.
+use prometheus_client::metrics::counter::Counter;
+
+/// The readiness of all components. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
-    /// By component; the reason why it is not ready, or `None`.
-    components: Arc<Mutex<BTreeMap<String, Option<String>>>>,
+    components: Arc<Mutex<BTreeMap<String, State>>>,
     /// What was included, by the name under which it was.
     included: Arc<Mutex<BTreeMap<String, Health>>>,
 }
 
+/// What is known of a component.
+#[derive(Clone, Debug, Default)]
+struct State {
+    /// Why it does not do its work.
+    reason: Option<String>,
+    /// Since when attempts of it fail that have succeeded before.
+    failing_since: Option<Instant>,
+    was_ready: bool,
+    about: Option<String>,
+}
+
+impl State {
+    /// Whether it is to be called ready when failures may last so long.
+    fn is_ready(&self, now: Instant, patience: Duration) -> bool {
+        match (&self.reason, self.failing_since) {
+            (None, _) => true,
+            (Some(_), Some(since)) => now.duration_since(since) < patience,
+            (Some(_), None) => false,
+        }
+    }
+}
+
 /// What one component says.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ComponentHealth {
     /// Section and id, such as `exporters.mlflow`.
     pub component: String,
     /// Whether it does its work.
     pub ready: bool,
-    /// Why not.
+    /// Why not; or, of a component that is called ready, what has begun to fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How long that has been so, in seconds, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing_for_seconds: Option<u64>,
+    /// What the component is about, such as where it writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
 }
 
 impl Health {
     /// Registers a component, such as `exporters.mlflow`. It is not ready until it says so.
     pub fn register(&self, component: impl Into<String>) -> HealthHandle {
         let handle = HealthHandle { health: self.clone(), component: component.into().into() };
-        handle.set(Some("is starting".to_owned()));
+        handle.set(Some("is starting".to_owned()), false);
         handle
     }
 
@@ -50,15 +85,19 @@ impl Health {
 
     /// What every component says, by name.
     pub fn report(&self) -> Vec<ComponentHealth> {
-        let components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = components.iter().map(|(component, reason)| ComponentHealth {
-            component: component.clone(),
-            ready: reason.is_none(),
-            reason: reason.clone(),
-        });
-        let mut report: Vec<_> = own.collect();
-        drop(components);
-        report.extend(self.included().values().flat_map(Self::report));
+        self.report_with(Duration::ZERO)
+    }
+
+    /// The same, where a component is still called ready until its attempts have failed for longer than
+    /// `patience`. What has never worked, and what only a person can put right, is not ready at once.
+    pub fn report_with(&self, patience: Duration) -> Vec<ComponentHealth> {
+        let now = Instant::now();
+        let mut report: Vec<ComponentHealth> = self
+            .components()
+            .iter()
+            .map(|(component, state)| said(component, state, now, patience))
+            .collect();
+        report.extend(self.included().values().flat_map(|other| other.report_with(patience)));
         report.sort_by(|left, right| left.component.cmp(&right.component));
         report
     }
@@ -67,6 +106,20 @@ impl Health {
     pub fn is_ready(&self) -> bool {
         let report = self.report();
         !report.is_empty() && report.iter().all(|component| component.ready)
+    }
+
+    fn components(&self) -> MutexGuard<'_, BTreeMap<String, State>> {
+        self.components.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn said(component: &str, state: &State, now: Instant, patience: Duration) -> ComponentHealth {
+    ComponentHealth {
+        component: component.to_owned(),
+        ready: state.is_ready(now, patience),
+        reason: state.reason.clone(),
+        failing_for_seconds: state.failing_since.map(|since| now.duration_since(since).as_secs()),
+        about: state.about.clone(),
     }
 }
 
@@ -78,24 +131,83 @@ pub struct HealthHandle {
 }
 
 impl HealthHandle {
+    /// The component's section and id.
+    pub fn component(&self) -> &str {
+        &self.component
+    }
+
     /// The component does its work.
     pub fn ready(&self) {
-        self.set(None);
+        self.set(None, false);
     }
 
     /// The component does not do its work, for a reason that its operator understands.
     pub fn not_ready(&self, reason: impl Into<String>) {
-        self.set(Some(reason.into()));
+        self.set(Some(reason.into()), false);
     }
 
-    fn set(&self, reason: Option<String>) {
-        let mut components = self.health.components.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = components.insert(self.component.to_string(), reason.clone());
+    /// What the component tries fails, and it goes on trying: it is not ready once that has lasted for
+    /// longer than its operator allows, or if it has never succeeded.
+    pub fn failing(&self, reason: impl Into<String>) {
+        self.set(Some(reason.into()), true);
+    }
+
+    /// Says what the component is about, such as where it writes; no secrets.
+    pub fn about(&self, text: impl Into<String>) {
+        let mut components = self.health.components();
+        components.entry(self.component.to_string()).or_default().about = Some(text.into());
+    }
+
+    /// Watches over a task of the component: if the guard is dropped before [`TaskGuard::finished`], by
+    /// a panic for instance, the task has died, which is counted and makes the process unready for good.
+    pub fn task(&self, name: &'static str, died: Counter) -> TaskGuard {
+        TaskGuard { health: self.clone(), name, died, is_over: false }
+    }
+
+    fn set(&self, reason: Option<String>, passing: bool) {
+        let mut components = self.health.components();
+        let state = components.entry(self.component.to_string()).or_default();
+        let before = std::mem::replace(&mut state.reason, reason.clone());
+        state.failing_since = match (&reason, passing && state.was_ready) {
+            (Some(_), true) => state.failing_since.or_else(|| Some(Instant::now())),
+            _ => None,
+        };
+        state.was_ready |= reason.is_none();
         drop(components);
         match (before, reason) {
-            (Some(Some(_)), None) => tracing::info!(component = %self.component, "is ready"),
-            (Some(None), Some(reason)) => tracing::warn!(component = %self.component, "not ready: {reason}"),
+            (Some(_), None) => tracing::info!(component = %self.component, "is ready"),
+            (None, Some(reason)) if passing => {
+                tracing::warn!(component = %self.component, "fails: {reason}");
+            }
+            (None, Some(reason)) => tracing::warn!(component = %self.component, "not ready: {reason}"),
             _ => {}
+        }
+    }
+}
+
+/// Tells that a task has died, unless it says that it is over.
+#[derive(Debug)]
+#[must_use = "a dropped guard says that the task has died"]
+pub struct TaskGuard {
+    health: HealthHandle,
+    name: &'static str,
+    died: Counter,
+    is_over: bool,
+}
+
+impl TaskGuard {
+    /// The task has come to its proper end.
+    pub fn finished(mut self) {
+        self.is_over = true;
+    }
+}
+
+impl Drop for TaskGuard {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.died.inc();
+            let component = format!("{}.{}", self.health.component, self.name);
+            self.health.health.register(component).not_ready("the task has died; restart the process");
         }
     }
 }
@@ -127,6 +239,25 @@ mod tests {
     }
 
     #[test]
+    fn failures_make_unready_when_they_last() {
+        let health = Health::default();
+        let mlflow = health.register("exporters.mlflow");
+        let patience = Duration::from_secs(3_600);
+        mlflow.failing("connection refused");
+        assert!(!health.report_with(patience)[0].ready, "it has never worked");
+        mlflow.ready();
+        mlflow.failing("connection refused");
+        mlflow.failing("connection reset");
+        let report = health.report_with(patience);
+        assert!(report[0].ready);
+        assert_eq!(report[0].reason.as_deref(), Some("connection reset"));
+        assert_eq!(report[0].failing_for_seconds, Some(0));
+        assert!(!health.report_with(Duration::ZERO)[0].ready);
+        mlflow.not_ready("wrong password");
+        assert!(!health.report_with(patience)[0].ready, "trying again does not help");
+    }
+
+    #[test]
     fn what_is_included_counts_until_something_takes_its_place() {
         let (health, old, new) = (Health::default(), Health::default(), Health::default());
         let first = old.register("exporters.mlflow");
@@ -144,5 +275,25 @@ mod tests {
         assert_eq!(health.report()[0].reason.as_deref(), Some("database is locked"));
         health.exclude("mlflow");
         assert_eq!(health.report(), []);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_makes_the_process_unready() {
+        let health = Health::default();
+        let handle = health.register("exporters.mlflow");
+        handle.ready();
+        let died = Counter::default();
+        handle.task("sound", died.clone()).finished();
+        assert!(health.is_ready());
+        let guard = handle.task("writer", died.clone());
+        let task = tokio::spawn(async move {
+            let _guard = guard;
+            panic!("on purpose");
+        });
+        assert!(task.await.is_err());
+        handle.ready();
+        assert!(!health.is_ready());
+        assert_eq!(health.report()[1].component, "exporters.mlflow.writer");
+        assert_eq!(died.get(), 1);
     }
 }

@@ -86,6 +86,11 @@ struct Families {
     write: Family<ExporterLabels, Histogram>,
     queues: QueueFamilies,
     processors: ProcessorFamilies,
+    gathered_traces: Family<ExporterLabels, Gauge>,
+    gathered_bytes: Family<ExporterLabels, Gauge>,
+    assembled: PerReason,
+    closed_traces: PerExporter,
+    tasks_died: PerReason,
 }
 
 impl Default for Metrics {
@@ -110,11 +115,17 @@ impl Default for Metrics {
             write: Family::new_with_constructor(|| Histogram::new(WRITE_BUCKETS)),
             queues: QueueFamilies::default(),
             processors: ProcessorFamilies::default(),
+            gathered_traces: Family::default(),
+            gathered_bytes: Family::default(),
+            assembled: Family::default(),
+            closed_traces: Family::default(),
+            tasks_died: Family::default(),
         };
         families.processors.register(&mut families.registry);
         families.register_receivers();
         families.register_exporters();
         families.queues.register(&mut families.registry);
+        families.register_traces();
         families.register_process();
         Self(Arc::new(families))
     }
@@ -185,6 +196,32 @@ impl Families {
         );
     }
 
+    fn register_traces(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "exporter_gathered_traces",
+            "Traces that wait for their other spans",
+            self.gathered_traces.clone(),
+        );
+        registry.register_with_unit(
+            "exporter_gathered",
+            "Size of the requests that wait for the other spans of their traces",
+            Unit::Bytes,
+            self.gathered_bytes.clone(),
+        );
+        registry.register(
+            "exporter_assembled_traces",
+            "Traces that were gathered and written, by what ended the waiting",
+            self.assembled.clone(),
+        );
+        registry.register(
+            "exporter_closed_without_root_traces",
+            "Traces that were closed because nothing more of them came",
+            self.closed_traces.clone(),
+        );
+        registry.register("tasks_died", "Tasks that ended by a panic", self.tasks_died.clone());
+    }
+
     fn register_process(&mut self) {
         self.last_reload.set(1);
         let registry = &mut self.registry;
@@ -243,7 +280,12 @@ impl Metrics {
             queue_size: self.0.queue_size.get_or_create_owned(&labels),
             queue_bytes: self.0.queue_bytes.get_or_create_owned(&labels),
             write: self.0.write.get_or_create_owned(&labels),
+            gathered_traces: self.0.gathered_traces.get_or_create_owned(&labels),
+            gathered_bytes: self.0.gathered_bytes.get_or_create_owned(&labels),
+            closed_traces: self.0.closed_traces.get_or_create_owned(&labels),
             refused: self.0.refused_by_exporter.clone(),
+            assembled: self.0.assembled.clone(),
+            tasks_died: self.0.tasks_died.clone(),
             component: id.into(),
         }
     }
@@ -337,7 +379,12 @@ pub struct ExporterMetrics {
     queue_size: Gauge,
     queue_bytes: Gauge,
     write: Histogram,
+    gathered_traces: Gauge,
+    gathered_bytes: Gauge,
+    closed_traces: Counter,
     refused: PerReason,
+    assembled: PerReason,
+    tasks_died: PerReason,
     component: Arc<str>,
 }
 
@@ -376,6 +423,29 @@ impl ExporterMetrics {
     /// A request waits for the exporter until the guard is dropped.
     pub fn in_flight(&self, bytes: usize) -> InFlight {
         InFlight::start(&self.queue_bytes, Some(&self.queue_size), bytes)
+    }
+
+    /// What waits for the other spans of its traces: traces, and the bytes of their requests.
+    pub fn gathered(&self, traces: usize, bytes: usize) {
+        self.gathered_traces.set(i64::try_from(traces).unwrap_or(i64::MAX));
+        self.gathered_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// A trace that was gathered is written; what ended the waiting is one of a few fixed words.
+    pub fn assembled_trace(&self, reason: &'static str) {
+        let labels = ReasonLabels { component: self.component.to_string(), reason };
+        self.assembled.get_or_create(&labels).inc();
+    }
+
+    /// Traces that were closed because nothing more of them came.
+    pub fn closed_traces(&self, traces: usize) {
+        self.closed_traces.inc_by(traces as u64);
+    }
+
+    /// Counts the deaths of a task, whose name is one of a few fixed words.
+    pub fn task_deaths(&self, task: &'static str) -> Counter {
+        let labels = ReasonLabels { component: self.component.to_string(), reason: task };
+        self.tasks_died.get_or_create_owned(&labels)
     }
 
     /// The time of one transaction or request.

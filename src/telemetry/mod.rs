@@ -7,6 +7,7 @@ mod admin;
 mod health;
 #[cfg(feature = "gateway")]
 mod logs;
+mod losses;
 mod metrics;
 #[cfg(feature = "gateway")]
 mod panics;
@@ -15,10 +16,11 @@ mod processors;
 mod queue;
 
 #[cfg(feature = "gateway")]
-pub use admin::{AdminConfig, AdminServer};
-pub use health::{ComponentHealth, Health, HealthHandle};
+pub use admin::{AdminConfig, AdminServer, Readiness};
+pub use health::{ComponentHealth, Health, HealthHandle, TaskGuard};
 #[cfg(feature = "gateway")]
 pub use logs::{LogEncoding, LogLevel, LogsConfig, TelemetryConfig, init_logs, set_log_level};
+pub use losses::LossLog;
 pub use metrics::{ExporterMetrics, InFlight, Metrics, ReceiverMetrics, Transport};
 #[cfg(feature = "gateway")]
 pub use panics::watch_panics;

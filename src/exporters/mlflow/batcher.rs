@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::pipeline::{Ack, Delivery, ExportError, TraceRequest};
+use crate::telemetry::TaskGuard;
 
 /// Where batches go.
 pub(super) trait BatchSink: Send + Sync + 'static {
@@ -37,6 +38,11 @@ impl Weight {
     pub(super) fn of(request: &TraceRequest) -> Self {
         Self { spans: request.span_count(), bytes: request.metadata.bytes }
     }
+
+    /// Weight of both.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self { spans: self.spans + other.spans, bytes: self.bytes + other.bytes }
+    }
 }
 
 /// How much a batch, and the queue before it, may hold.
@@ -50,10 +56,8 @@ pub(super) struct BatchLimits {
     pub(super) writers: usize,
 }
 
-struct Waiting<T> {
-    item: T,
-    ack: Ack,
-}
+/// Items that go into the same batch.
+type Waiting<T> = Vec<(T, Ack)>;
 
 /// A bounded queue with writers behind it.
 pub(super) struct Batcher<S: BatchSink> {
@@ -62,20 +66,32 @@ pub(super) struct Batcher<S: BatchSink> {
 }
 
 impl<S: BatchSink> Batcher<S> {
-    /// Starts the writers on the current runtime.
-    pub(super) fn start(sink: Arc<S>, limits: BatchLimits) -> Self {
+    /// Starts the writers on the current runtime; `alive` tells if they die.
+    pub(super) fn start(sink: Arc<S>, limits: BatchLimits, alive: Option<TaskGuard>) -> Self {
         let (sender, receiver) = mpsc::channel(limits.waiting.max(1));
-        let writer = tokio::spawn(write_batches(sink, receiver, limits));
+        let writer = tokio::spawn(async move {
+            write_batches(sink, receiver, limits).await;
+            if let Some(alive) = alive {
+                alive.finished();
+            }
+        });
         Self { queue: Mutex::new(Some(sender)), writer: Mutex::new(Some(writer)) }
     }
 
-    /// Queues an item; waits while the queue is full.
-    pub(super) async fn submit(&self, item: S::Item, ack: Ack) {
+    /// Queues items that are written in one batch; waits while the queue is full.
+    pub(super) async fn submit(&self, items: Vec<(S::Item, Ack)>) {
+        if items.is_empty() {
+            return;
+        }
         let queue = self.queue.lock().await.clone();
         match queue {
-            // A closed channel drops the ack, which asks the sender to retry.
-            Some(queue) => drop(queue.send(Waiting { item, ack }).await),
-            None => ack.complete(Err(ExportError::retry("the exporter is shutting down"))),
+            // A closed channel drops the acks, which asks the senders to retry.
+            Some(queue) => drop(queue.send(items).await),
+            None => {
+                for (_, ack) in items {
+                    ack.complete(Err(ExportError::retry("the exporter is shutting down")));
+                }
+            }
         }
     }
 
@@ -108,11 +124,22 @@ async fn write_batches<S: BatchSink>(
                 None => break,
             },
         };
-        let batch = fill(first, &mut queue, &mut held_over, limits.batch, S::weight);
+        let batch = fill(first, &mut queue, &mut held_over, limits.batch, total::<S>);
         writing.spawn(write_one(Arc::clone(&sink), batch, writer));
-        while writing.try_join_next().is_some() {}
+        while let Some(done) = writing.try_join_next() {
+            note(done);
+        }
     }
-    while writing.join_next().await.is_some() {}
+    while let Some(done) = writing.join_next().await {
+        note(done);
+    }
+}
+
+/// A write that panicked has dropped its acks, so its senders try again.
+fn note(done: Result<(), JoinError>) {
+    if let Err(error) = done {
+        tracing::error!(%error, "a write panicked; its requests were not acknowledged");
+    }
 }
 
 /// Takes what is waiting, up to the limit; the item that would exceed it starts the next batch.
@@ -121,25 +148,28 @@ fn fill<T>(
     queue: &mut mpsc::Receiver<Waiting<T>>,
     held_over: &mut Option<Waiting<T>>,
     limit: Weight,
-    weight: fn(&T) -> Weight,
-) -> Vec<Waiting<T>> {
-    let mut total = weight(&first.item);
-    let mut batch = vec![first];
+    weight: fn(&[(T, Ack)]) -> Weight,
+) -> Waiting<T> {
+    let mut total = weight(&first);
+    let mut batch = first;
     while let Ok(next) = queue.try_recv() {
-        let more = weight(&next.item);
-        total = Weight { spans: total.spans + more.spans, bytes: total.bytes + more.bytes };
+        total = total.plus(weight(&next));
         if total.spans > limit.spans || total.bytes > limit.bytes {
             *held_over = Some(next);
             break;
         }
-        batch.push(next);
+        batch.extend(next);
     }
     batch
 }
 
-async fn write_one<S: BatchSink>(sink: Arc<S>, batch: Vec<Waiting<S::Item>>, writer: OwnedSemaphorePermit) {
-    let (items, acks): (Vec<_>, Vec<_>) =
-        batch.into_iter().map(|waiting| (waiting.item, waiting.ack)).unzip();
+/// Weight of items that go together.
+fn total<S: BatchSink>(items: &[(S::Item, Ack)]) -> Weight {
+    items.iter().fold(Weight::default(), |total, (item, _)| total.plus(S::weight(item)))
+}
+
+async fn write_one<S: BatchSink>(sink: Arc<S>, batch: Waiting<S::Item>, writer: OwnedSemaphorePermit) {
+    let (items, acks): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
     let deliveries = sink.write(items).await;
     drop(writer);
     for (ack, delivery) in acks.into_iter().zip(deliveries) {
@@ -191,11 +221,11 @@ mod tests {
     #[tokio::test]
     async fn items_that_wait_for_the_writer_share_a_batch() {
         let sink = Arc::new(Recorder::default());
-        let batcher = Batcher::start(Arc::clone(&sink), limits(10));
+        let batcher = Batcher::start(Arc::clone(&sink), limits(10), None);
         let mut deliveries = Vec::new();
         for item in [1, 2, 3, 4, 5] {
             let (ack, delivery) = ack_channel();
-            batcher.submit(item, ack).await;
+            batcher.submit(vec![(item, ack)]).await;
             deliveries.push(delivery);
             if item == 1 {
                 sink.started.notified().await;
@@ -209,16 +239,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_submitted_together_is_written_together() {
+        let sink = Arc::new(Recorder::default());
+        sink.release.notify_one();
+        let batcher = Batcher::start(Arc::clone(&sink), limits(3), None);
+        let (acks, deliveries): (Vec<_>, Vec<_>) = (0..3).map(|_| ack_channel()).unzip();
+        batcher.submit([2, 3, 4].into_iter().zip(acks).collect()).await;
+        for delivery in deliveries {
+            assert_eq!(delivery.await, Ok(Delivered::default()));
+        }
+        assert_eq!(*sink.batches.lock().unwrap(), vec![vec![2, 3, 4]]);
+    }
+
+    #[tokio::test]
     async fn shutdown_writes_what_is_queued_and_refuses_what_comes_later() {
         let sink = Arc::new(Recorder::default());
         sink.release.notify_one();
-        let batcher = Batcher::start(Arc::clone(&sink), limits(1));
+        let batcher = Batcher::start(Arc::clone(&sink), limits(1), None);
         let (ack, queued) = ack_channel();
-        batcher.submit(7, ack).await;
+        batcher.submit(vec![(7, ack)]).await;
         batcher.shutdown().await;
         assert_eq!(queued.await, Ok(Delivered::default()));
         let (ack, late) = ack_channel();
-        batcher.submit(8, ack).await;
+        batcher.submit(vec![(8, ack)]).await;
         assert!(matches!(late.await, Err(ExportError::Retry { .. })));
     }
 }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::assembly::TraceAssemblyConfig;
 use super::models::ModelsConfig;
 use super::runs::RunsConfig;
 use crate::exporters::queued::{RetryOnFailure, SendingQueueConfig};
@@ -62,7 +63,7 @@ pub struct MlflowConfig {
     pub sending_queue: SendingQueueConfig,
     /// How much is written at once.
     pub batch: BatchConfig,
-    /// Gathering of a trace's spans before they are written. Not available in this version.
+    /// Gathering of a trace's spans before they are written, and the end of traces whose root never comes.
     pub trace_assembly: TraceAssemblyConfig,
 }
 
@@ -127,14 +128,6 @@ impl Default for BatchConfig {
     }
 }
 
-/// Gathering of a trace's spans before they are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct TraceAssemblyConfig {
-    /// Must be `false` in this version: spans are written when they arrive.
-    pub enabled: bool,
-}
-
 impl MlflowConfig {
     /// How the client of a server sends a failing request again. With the queue it bridges a hiccup, and finds out
     /// whether a 500 is the data's fault, which the server does not say; everything else is the queue's.
@@ -165,14 +158,20 @@ impl MlflowConfig {
         problems.extend(runs.map(|(key, message)| (format!("runs.{key}"), message)));
         problems.extend(self.sending_queue.validate());
         problems.extend(self.retry_on_failure.validate());
+        let assembly = self.trace_assembly.validate().into_iter();
+        problems.extend(assembly.map(|(key, message)| (format!("trace_assembly.{key}"), message)));
         let mut problem = |key: &str, message: String| problems.push((key.to_owned(), message));
+        let (assembly, queue) = (self.trace_assembly, &self.sending_queue);
+        if assembly.enabled && queue.enabled && assembly.max_bytes >= queue.in_flight_size {
+            let message = format!(
+                "must be less than `sending_queue.in_flight_size` ({} bytes): traces would wait for spans that the \
+                 queue does not let through",
+                queue.in_flight_size
+            );
+            problem("trace_assembly.max_bytes", message);
+        }
         if let Err(error) = TrackingUri::parse(self.tracking_uri.expose_secret()) {
             problem("tracking_uri", error.to_string());
-        }
-        if self.trace_assembly.enabled {
-            let message =
-                "trace assembly is not available in this version; remove the key, or set it to false";
-            problem("trace_assembly.enabled", message.to_owned());
         }
         if self.batch.max_spans == 0 {
             problem("batch.max_spans", "must be at least 1".to_owned());

@@ -56,6 +56,7 @@ impl<T: Send + Sync + 'static> Connection<T> {
             self.connected.get_or_try_init(|| async { (self.connect)().await.map(Arc::new) }).await;
         match &connected {
             Ok(_) => {}
+            Err(error @ StoreError::Retry { .. }) => self.health.failing(error.to_string()),
             Err(error) => self.health.not_ready(error.to_string()),
         }
         connected

@@ -7,7 +7,6 @@ use tokio::sync::Semaphore;
 use super::report::Reporter;
 use super::route::Experiments;
 use crate::mapping::{EnrichedRequest, MapContext, MapOptions, Mapped, Repairs, enrich_request, map};
-use crate::otlp::Refusal;
 use crate::pipeline::TraceRequest;
 use crate::store::StoreError;
 
@@ -40,7 +39,7 @@ impl Mapper {
     ) -> Result<Mapped, StoreError> {
         let context = MapContext { experiments, ..context(request) };
         let mapped = self.run(request, move |request, options| map(&request.body, &context, options)).await?;
-        reporter.refused("mapping", spans(&mapped.refusals));
+        reporter.refused("mapping", &mapped.refusals);
         Ok(mapped)
     }
 
@@ -77,7 +76,7 @@ impl Mapper {
             enrich_request(&request.body, &context, options)
         };
         let enriched = self.run(request, enrich).await?;
-        reporter.refused("mapping", spans(&enriched.refusals));
+        reporter.refused("mapping", &enriched.refusals);
         Ok(Some(enriched))
     }
 
@@ -103,8 +102,4 @@ fn context(request: &TraceRequest) -> MapContext {
         run_id: request.metadata.run_id.clone(),
         ..MapContext::default()
     }
-}
-
-fn spans(refusals: &[Refusal]) -> usize {
-    refusals.iter().map(|refusal| refusal.spans).sum()
 }

@@ -142,6 +142,8 @@ pub(super) struct PreparedRequest {
 pub(super) struct RestSink {
     pub(super) connection: Arc<Connection<Server>>,
     pub(super) reporter: Reporter,
+    /// Whether requests that wait are joined.
+    pub(super) joins: bool,
 }
 
 impl BatchSink for RestSink {
@@ -158,7 +160,9 @@ impl BatchSink for RestSink {
 
 impl RestSink {
     async fn send_batch(&self, items: Vec<PreparedRequest>) -> Vec<Delivery> {
-        if let Some(shipments) = join(&items) {
+        if self.joins
+            && let Some(shipments) = join(&items)
+        {
             // Whose spans were refused is not known of a joined request, and writes are idempotent:
             // where some were refused, each request is sent again on its own.
             match self.send(Payload::Otlp(shipments)).await {
@@ -217,7 +221,7 @@ impl RestSink {
             Err(error) => Err(error),
         };
         followed.map_err(|error| self.reporter.failed(pending.spans, &error))?;
-        self.reporter.refused("store", refused.iter().map(|refusal| refusal.spans).sum());
+        self.reporter.refused("store", &refused);
         let mut refusals = pending.refusals;
         refusals.extend(refused);
         let delivered = Delivered { refusals };

@@ -145,8 +145,9 @@ impl SqlSink {
         let answers = pending.into_iter().zip(followed).map(|(item, followed)| {
             let mut refusals = item.refusals;
             while let Some(update) = refused.next_if(|update| update.index < item.end) {
-                self.reporter.refused("store", update.spans);
-                refusals.push(Refusal { spans: update.spans, reason: update.reason });
+                let refusal = Refusal { spans: update.spans, reason: update.reason };
+                self.reporter.refused("store", std::slice::from_ref(&refusal));
+                refusals.push(refusal);
             }
             followed.map_err(|error| self.reporter.failed(item.spans, &error))?;
             let delivered = Delivered { refusals };

@@ -6,9 +6,12 @@ use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
+use super::assembly::Assembly;
 use super::batcher::{BatchLimits, Batcher, Weight};
 use super::config::{Compat, MlflowConfig};
 use super::connection::Connection;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use super::finaliser::Finaliser;
 use super::mapper::Mapper;
 use super::report::Reporter;
 use super::rest::{Rest, RestSink, Server};
@@ -18,7 +21,7 @@ use super::runs::DatabaseBackend;
 use super::runs::{Follower, ServerBackend};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use super::sql::{Database, Sql, SqlSink};
-use super::{Backend, MlflowExporter};
+use super::{Backend, MlflowExporter, Writer};
 use crate::mapping::prices::{PriceCatalogue, PricesError};
 use crate::mapping::{self, MapOptions, Repairs};
 use crate::mlflow::tracking_uri::{TrackingUri, TrackingUriError};
@@ -67,20 +70,28 @@ impl MlflowExporter {
         let reporter = Reporter {
             metrics: telemetry.metrics.exporter(&id.to_string()),
             health: telemetry.health.register(format!("exporters.{id}")),
+            losses: Arc::default(),
         };
         let uri = TrackingUri::parse(config.tracking_uri.expose_secret())?;
+        reporter.health.about(uri.to_string());
         let stop = CancellationToken::new();
         let backend = match &uri {
             TrackingUri::Http(_) => server(&config, &reporter, &stop).await?,
             _ => database(&config, &uri, &reporter, &stop).await?,
         };
         reporter.health.ready();
+        let writer = Arc::new(Writer { reporter, backend, batch: whole_batch(&config) });
+        let assembly = config.trace_assembly.enabled.then(|| {
+            Assembly::start(config.trace_assembly, Arc::clone(&writer) as _, writer.reporter.clone())
+        });
         Ok(Self {
             id,
-            reporter,
-            backend,
+            assembly,
             target: uri.to_string(),
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            finaliser: Finaliser::start(&config, &writer, &stop),
             stop,
+            writer,
             #[cfg(feature = "client")]
             models: super::models::Watch::start(&config),
         })
@@ -129,16 +140,18 @@ async fn server(
         }) as BoxFuture<'static, _>
     };
     let connection = Connection::start(Box::new(connect), reporter.health.clone(), stop.clone()).await?;
-    let sink = RestSink { connection: Arc::clone(&connection), reporter: reporter.clone() };
+    // Every request is a write of its own in MLflow, and counts as one.
+    let joins = config.compat == Compat::Enriched;
+    let sink = RestSink { connection: Arc::clone(&connection), reporter: reporter.clone(), joins };
     let batch = match config.compat {
-        // Every request is a write of its own in MLflow, and counts as one.
         Compat::Strict => Weight { spans: 1, bytes: 1 },
         Compat::Enriched => whole_batch(config),
     };
     let limits = BatchLimits { batch, waiting: WAITING, writers };
     // Which database the server has is not known: what it cannot store, it refuses itself.
     let mapper = mapper(config, mapping::Backend::Sqlite)?;
-    Ok(Backend::Rest(Rest { connection, mapper }, Batcher::start(Arc::new(sink), limits)))
+    let alive = reporter.task("writer");
+    Ok(Backend::Rest(Rest { connection, mapper }, Batcher::start(Arc::new(sink), limits, Some(alive))))
 }
 
 fn mapper(config: &MlflowConfig, backend: mapping::Backend) -> Result<Mapper, PricesError> {
@@ -148,7 +161,11 @@ fn mapper(config: &MlflowConfig, backend: mapping::Backend) -> Result<Mapper, Pr
     };
     let repairs = match config.compat {
         Compat::Strict => Repairs::NONE,
-        Compat::Enriched => config.repairs,
+        Compat::Enriched => Repairs {
+            unfinished_traces: config.repairs.unfinished_traces
+                && !config.trace_assembly.close_after.is_zero(),
+            ..config.repairs
+        },
     };
     Ok(Mapper::new(MapOptions { backend, prices, repairs }))
 }
@@ -188,7 +205,7 @@ async fn database(
     // SQLite has one writer at a time; a second transaction keeps the other core of a PostgreSQL server busy.
     let writers = if matches!(uri, TrackingUri::Postgresql(_)) { 2 } else { 1 };
     let limits = BatchLimits { batch: whole_batch(config), waiting: WAITING, writers };
-    Ok(Backend::Sql(sql, Batcher::start(Arc::new(sink), limits)))
+    Ok(Backend::Sql(sql, Batcher::start(Arc::new(sink), limits, Some(reporter.task("writer")))))
 }
 
 /// Where `mlflow ui` and `mlflow server` keep artifacts, if they are started beside the database file.

@@ -200,8 +200,10 @@ impl<T: Transport> Sender<T> {
                 }
                 Err(error) => error,
             };
-            if !matches!(error, ExportError::Reject { .. }) {
-                self.health.not_ready(error.to_string());
+            match &error {
+                ExportError::Reject { .. } => {}
+                ExportError::Retry { .. } => self.health.failing(error.to_string()),
+                ExportError::Fatal { .. } => self.health.not_ready(error.to_string()),
             }
             let Some(pause) = backoff.pause_after(&error) else { return Err(error) };
             tracing::debug!(%error, ?pause, "a request failed and is sent again");

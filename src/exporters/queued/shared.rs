@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -17,9 +16,6 @@ use super::window::Window;
 use crate::pipeline::{Delivered, Delivery, ExportError, MemoryAccount, TraceExporter};
 use crate::queue::{Acker, CursorStats, Log, QueueError, Stats};
 use crate::telemetry::{ExporterMetrics, HealthHandle, QueueMetrics};
-
-/// How long a destination may take nothing before the collector calls itself unready.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The part of the room, in percent, from which on a queue is nearly full.
 const NEARLY_FULL: u64 = 90;
@@ -128,27 +124,36 @@ impl Shared {
         self.metrics.observe(&figures(&stats, self.capacity));
         match self.why_not_ready(&stats) {
             None => self.health.ready(),
-            Some(reason) => self.health.not_ready(reason),
+            Some(Unready::Failing(reason)) => self.health.failing(reason),
+            Some(Unready::Now(reason)) => self.health.not_ready(reason),
         }
     }
 
-    fn why_not_ready(&self, stats: &Stats) -> Option<String> {
-        let held = stats.bytes + stats.pending_bytes;
-        if let Some(trouble) = self.gate.trouble() {
-            let lasts = trouble.since.elapsed();
-            if trouble.fatal || lasts >= PATIENCE {
-                let seconds = lasts.as_secs();
-                return Some(format!("nothing was delivered for {seconds} s: {}", trouble.reason));
-            }
+    fn why_not_ready(&self, stats: &Stats) -> Option<Unready> {
+        let trouble = self.gate.trouble();
+        if let Some(fatal) = trouble.as_ref().filter(|trouble| trouble.fatal) {
+            return Some(Unready::Now(fatal.reason.clone()));
         }
         let troubles = self.troubles();
         if let Some(trouble) = troubles.append.as_ref().or(troubles.dead_letters.as_ref()) {
-            return Some(trouble.clone());
+            return Some(Unready::Now(trouble.clone()));
         }
+        let held = stats.bytes + stats.pending_bytes;
         // With half of its room taken, the log deletes what is delivered at once: what is left is not.
-        let nearly_full = held.saturating_mul(100) >= self.capacity.saturating_mul(NEARLY_FULL);
-        nearly_full.then(|| format!("the queue is nearly full: {held} of {} bytes", self.capacity))
+        if held.saturating_mul(100) >= self.capacity.saturating_mul(NEARLY_FULL) {
+            let reason = format!("the queue is nearly full: {held} of {} bytes", self.capacity);
+            return Some(Unready::Now(reason));
+        }
+        trouble.map(|trouble| Unready::Failing(format!("nothing is delivered: {}", trouble.reason)))
     }
+}
+
+/// Why a queue does not do its work.
+enum Unready {
+    /// The destination takes nothing, which may pass.
+    Failing(String),
+    /// It does not pass by itself, or senders are refused.
+    Now(String),
 }
 
 /// The figures of a log, as the metrics have them.

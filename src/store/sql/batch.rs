@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::mapping::{StoredTrace, TraceUpdate, TraceWrite, merge};
+use crate::mapping::{EndMark, StoredTrace, TraceUpdate, TraceWrite, merge};
 use crate::semconv::mlflow::ARTIFACT_LOCATION;
+use crate::semconv::otel_mlflow::END_AWAITED;
+use crate::store::rest::dates::to_rfc3339;
 
-use super::RefusedUpdate;
 use super::artifacts::append_to_uri_path;
+use super::{RefusedUpdate, now_ms};
 
 /// Updates in the order in which every writer locks traces: by id, then by arrival.
 pub(super) struct Batch {
@@ -80,7 +82,8 @@ impl<'a> Plan<'a> {
             let planned =
                 merged.map_err(|refusal| refusal.reason).and_then(|write| place(write, experiments));
             match planned {
-                Ok(write) => {
+                Ok(mut write) => {
+                    mark(&mut write);
                     let refused = write.refused.iter().map(|(position, refusal)| {
                         let at = group.range.start + position;
                         (at..at + 1, refusal.reason.clone())
@@ -93,6 +96,20 @@ impl<'a> Plan<'a> {
         }
         plan
     }
+}
+
+/// Adds the time to the mark of a trace whose root is awaited.
+fn mark(write: &mut TraceWrite<'_>) {
+    if write.end == Some(EndMark::Awaited) {
+        write.tags.retain(|(key, _)| key != END_AWAITED);
+        write.tags.push((END_AWAITED.to_owned(), to_rfc3339(now_ms())));
+    }
+}
+
+/// The traces of a batch whose marks go, because their root has come.
+pub(super) fn ended<'a>(writes: &'a [TraceWrite<'_>]) -> Vec<&'a str> {
+    let ended = writes.iter().filter(|write| write.end == Some(EndMark::Received));
+    ended.map(|write| write.record.trace_id.as_str()).collect()
 }
 
 /// Adds what only the experiment of a new trace tells.

@@ -32,6 +32,7 @@ use crate::mlflow::tracking_uri::TrackingUri;
 
 use super::{BoxFuture, Experiment, ExperimentDirectory, StoreError};
 use batch::Batch;
+pub use tracking::Swept;
 
 /// Where MLflow's server keeps the artifacts of the default experiment unless it is told otherwise.
 const DEFAULT_ARTIFACT_LOCATION: &str = "mlflow-artifacts:/0";

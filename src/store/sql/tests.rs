@@ -4,6 +4,7 @@
 //! databases may be created.
 
 mod databases;
+mod unfinished;
 
 use std::path::PathBuf;
 

@@ -41,7 +41,7 @@ def config(tracking_uri: str, ports: Ports, **exporter) -> dict:
             "http": {"endpoint": f"127.0.0.1:{ports.http}"},
         }}},
         "exporters": {"mlflow": {"tracking_uri": tracking_uri, **exporter}},
-        "extensions": {"admin": {"endpoint": f"127.0.0.1:{ports.admin}"}},
+        "extensions": {"admin": {"endpoint": f"127.0.0.1:{ports.admin}", "recovery_duration": "0s"}},
         "service": {
             "extensions": ["admin"],
             "pipelines": {"traces": {"receivers": ["otlp"], "processors": [], "exporters": ["mlflow"]}},

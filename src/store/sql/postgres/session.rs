@@ -26,6 +26,7 @@ pub(super) struct Session {
     pub(super) copy_tags: Statement,
     pub(super) upsert_tags: Statement,
     pub(super) insert_metadata: Statement,
+    pub(super) delete_marks: Statement,
     pub(super) link_runs: Statement,
     /// Statements of tracking, prepared when they are first needed.
     pub(super) prepared: HashMap<String, Statement>,
@@ -49,6 +50,7 @@ impl Session {
             copy_tags: prepare(write::COPY_TAGS).await?,
             upsert_tags: prepare(write::UPSERT_TAGS).await?,
             insert_metadata: prepare(write::INSERT_METADATA).await?,
+            delete_marks: prepare(write::DELETE_MARKS).await?,
             link_runs: prepare(write::LINK_RUNS).await?,
             prepared: HashMap::new(),
             client,

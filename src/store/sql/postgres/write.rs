@@ -8,6 +8,8 @@ use super::error::failure;
 use super::session::Session;
 use crate::mapping::TraceWrite;
 use crate::mlflow::records::{SpanRecord, TraceRecord};
+use crate::semconv::otel_mlflow::{END_AWAITED, END_NOT_RECEIVED};
+use crate::store::sql::batch::ended;
 use crate::store::sql::{Failure, keyed, now_ms, random_id};
 
 pub(super) const INSERT_TRACES: &str = "
@@ -68,6 +70,9 @@ pub(super) const INSERT_METADATA: &str = "
     INSERT INTO trace_request_metadata (key, value, request_id)
     SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING";
 
+pub(super) const DELETE_MARKS: &str =
+    "DELETE FROM trace_tags WHERE key = ANY ($1::text[]) AND request_id = ANY ($2::text[])";
+
 pub(super) const LINK_RUNS: &str = "
     INSERT INTO entity_associations (association_id, source_type, source_id, destination_type, destination_id,
         created_time)
@@ -90,6 +95,7 @@ pub(super) async fn all(session: &Session, writes: &[TraceWrite<'_>]) -> Result<
     copy_tags(session, &new).await.map_err(failure)?;
     upsert_tags(session, &old).await.map_err(failure)?;
     insert_metadata(session, writes).await.map_err(failure)?;
+    delete_marks(session, writes).await.map_err(failure)?;
     link_runs(session, writes).await.map_err(failure)
 }
 
@@ -275,6 +281,15 @@ async fn pairs(
     let values: Vec<&str> = rows.iter().map(|[_, value, _]| *value).collect();
     let trace_ids: Vec<&str> = rows.iter().map(|[_, _, trace_id]| *trace_id).collect();
     session.client.execute(statement, &[&keys, &values, &trace_ids]).await.map(|_| ())
+}
+
+async fn delete_marks(session: &Session, writes: &[TraceWrite<'_>]) -> Result<(), Error> {
+    let trace_ids = ended(writes);
+    if trace_ids.is_empty() {
+        return Ok(());
+    }
+    let keys = [END_AWAITED, END_NOT_RECEIVED];
+    session.client.execute(&session.delete_marks, &[&&keys[..], &trace_ids]).await.map(|_| ())
 }
 
 async fn link_runs(session: &Session, writes: &[TraceWrite<'_>]) -> Result<(), Error> {

@@ -4,6 +4,8 @@ use rusqlite::{CachedStatement, Connection, Result, params};
 
 use crate::mapping::TraceWrite;
 use crate::mlflow::records::{SpanRecord, TraceRecord};
+use crate::semconv::otel_mlflow::{END_AWAITED, END_NOT_RECEIVED};
+use crate::store::sql::batch::ended;
 use crate::store::sql::{keyed, now_ms, random_id};
 
 const INSERT_TRACE: &str = "
@@ -43,6 +45,8 @@ const UPSERT_TAG: &str = "
 const INSERT_METADATA: &str =
     "INSERT INTO trace_request_metadata (key, value, request_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
 
+const DELETE_MARKS: &str = "DELETE FROM trace_tags WHERE request_id = ?1 AND key IN (?2, ?3)";
+
 const LINK_RUN: &str = "
     INSERT INTO entity_associations (association_id, source_type, source_id, destination_type, destination_id,
         created_time)
@@ -58,6 +62,10 @@ pub(super) fn all(connection: &Connection, writes: &[TraceWrite<'_>]) -> Result<
     pairs(connection.prepare_cached(UPSERT_TAG)?, tags)?;
     let metadata = keyed(writes.iter(), |write| &write.metadata);
     pairs(connection.prepare_cached(INSERT_METADATA)?, metadata)?;
+    let mut unmark = connection.prepare_cached(DELETE_MARKS)?;
+    for trace_id in ended(writes) {
+        unmark.execute([trace_id, END_AWAITED, END_NOT_RECEIVED])?;
+    }
     links(connection, writes)
 }
 

@@ -29,6 +29,7 @@ pub(in crate::store::sql) mod session;
 mod tests;
 mod trace_info;
 mod traces;
+mod unfinished;
 mod versions;
 
 use serde_json::{Map, Value};
@@ -41,6 +42,7 @@ use crate::mlflow::entities::{
 };
 use crate::store::tracking::{Answer, TrackingError, TrackingStore};
 use session::{Access, Work};
+pub use unfinished::Swept;
 
 impl SqlStore {
     /// The run of this id, created if there is none. However many processes ask at once, there is
