@@ -15,6 +15,12 @@ pub trait TraceExporter: Send + Sync + 'static {
     /// destination holds the spans, or has refused them.
     fn export(&self, request: Arc<TraceRequest>, ack: Ack) -> BoxFuture<'_, ()>;
 
+    /// The answer that a request of at least so many bytes would get now, where that is known without looking at it.
+    /// Asked before a request is read, since to read and decode what is refused anyway is what overload is made of.
+    fn refusal(&self, _bytes: usize) -> Option<ExportError> {
+        None
+    }
+
     /// The process is about to stop: what waits for more data should wait no longer, now and from now on.
     /// Requests still come until [`Self::shutdown`]. Told to the exporters, not to what stands before them.
     fn hurry(&self) {}
@@ -45,6 +51,11 @@ impl Pipeline {
     /// Where the memory of requests for this pipeline counts.
     pub fn memory(&self) -> &MemoryAccount {
         &self.memory
+    }
+
+    /// The answer that a request of at least so many bytes would get now, where one of the exporters knows it.
+    pub fn refusal(&self, bytes: usize) -> Option<ExportError> {
+        self.exporters.iter().find_map(|exporter| exporter.refusal(bytes))
     }
 
     /// Delivers a request. Succeeds when every exporter has kept it; the gravest failure wins.

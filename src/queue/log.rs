@@ -115,6 +115,14 @@ impl Log {
         given
     }
 
+    /// Why a record of so many bytes would be refused now, if it would.
+    pub fn refusal(&self, payload_bytes: usize) -> Option<QueueError> {
+        let bytes = HEADER_BYTES as u64 + payload_bytes as u64;
+        let error = self.shared.state().admit(bytes, &self.shared.options).err()?;
+        self.after_refusal(&error);
+        Some(error)
+    }
+
     fn append_in_memory(&self, mut state: MutexGuard<'_, State>, record: Pending) -> Ticket {
         let options = &self.shared.options;
         if options.when_full == WhenFull::DropOldest {

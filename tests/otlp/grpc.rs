@@ -161,6 +161,19 @@ async fn passing_trouble_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn what_would_be_refused_is_not_decoded() {
+    let server = Server::start(config()).await;
+    let mut client = connect(&server).await;
+    let after = Some(Duration::from_millis(1_500));
+    *server.recorder.refusal.lock().unwrap() = Some(ExportError::Retry { after, reason: "full".to_owned() });
+    let status = call(&mut client, EXPORT, Request::new(b"no protobuf".to_vec())).await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, "full"));
+    assert_eq!(RpcStatus::decode(status.details()).unwrap().retry_after(), after);
+    *server.recorder.refusal.lock().unwrap() = None;
+    assert_healthy(&server, &mut client).await;
+}
+
+#[tokio::test]
 async fn too_much_at_once_is_refused_with_a_hint() {
     let mut config = config();
     config.max_requests_in_flight = 1;

@@ -183,6 +183,21 @@ async fn what_the_pipeline_says_is_what_the_sender_hears() {
     assert_eq!(answer.partial_success.unwrap().error_message, "poison");
 }
 
+/// Guarantees: where the pipeline knows that it would refuse, a body is not even decoded, and the connection goes on.
+#[tokio::test]
+async fn what_would_be_refused_is_not_decoded() {
+    let server = Server::start(config()).await;
+    let after = Some(Duration::from_secs(2));
+    *server.recorder.refusal.lock().unwrap() = Some(ExportError::Retry { after, reason: "full".to_owned() });
+    let response = server.post(b"no protobuf".to_vec()).await;
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "2");
+    assert_eq!(Status::decode(response.bytes().await.unwrap()).unwrap().message, "full");
+    *server.recorder.refusal.lock().unwrap() = None;
+    assert_eq!(server.post(b"no protobuf".to_vec()).await.status(), 400);
+    server.assert_healthy().await;
+}
+
 #[tokio::test]
 async fn mlflow_headers_reach_the_exporter() {
     let server = Server::start(config()).await;

@@ -10,7 +10,7 @@ use opentelemetry_mlflow::otlp::model::{
     AnyValue, ExportTraceServiceRequest, KeyValue, ResourceSpans, ScopeSpans, Span,
 };
 use opentelemetry_mlflow::pipeline::{
-    Ack, ComponentId, Delivered, Delivery, Pipeline, TraceExporter, TraceRequest,
+    Ack, ComponentId, Delivered, Delivery, ExportError, Pipeline, TraceExporter, TraceRequest,
 };
 use opentelemetry_mlflow::receivers::otlp::{
     Control, GrpcConfig, HttpConfig, OtlpReceiver, OtlpReceiverConfig, Protocols,
@@ -26,6 +26,8 @@ pub(super) struct Recorder {
     id: ComponentId,
     pub(super) requests: Mutex<Vec<Arc<TraceRequest>>>,
     pub(super) delivery: Mutex<Delivery>,
+    /// What is said before a request is read.
+    pub(super) refusal: Mutex<Option<ExportError>>,
     /// One permit lets one request be answered.
     pub(super) gate: Semaphore,
 }
@@ -41,6 +43,10 @@ impl TraceExporter for Recorder {
             self.gate.acquire().await.unwrap().forget();
             ack.complete(self.delivery.lock().unwrap().clone());
         })
+    }
+
+    fn refusal(&self, _bytes: usize) -> Option<ExportError> {
+        self.refusal.lock().unwrap().clone()
     }
 
     fn shutdown(&self) -> BoxFuture<'_, ()> {
@@ -84,6 +90,7 @@ impl Recorder {
             id: ComponentId::parse("recorder"),
             requests: Mutex::default(),
             delivery: Mutex::new(Ok(Delivered::default())),
+            refusal: Mutex::default(),
             gate: Semaphore::new(1_000_000),
         })
     }

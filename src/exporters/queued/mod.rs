@@ -166,6 +166,13 @@ impl TraceExporter for QueuedExporter {
         Box::pin(self.enqueue(request, ack))
     }
 
+    fn refusal(&self, bytes: usize) -> Option<ExportError> {
+        let error = self.shared.log.refusal(bytes)?;
+        // What never fits is told after a look at it: the size before decompression says little.
+        let after = error.retry_after()?;
+        Some(ExportError::Retry { after: Some(after), reason: explain(&error) })
+    }
+
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.enqueuing.close();

@@ -70,7 +70,7 @@ async fn export(endpoint: &Endpoint, request: Request) -> Result<Vec<u8>, Failur
     let (head, mut body) = request.into_parts();
     let compression = Compression::parse(head.headers.get("grpc-encoding"))?;
     let metadata = request_metadata(&head.headers)?;
-    let mut reservation = endpoint.intake.admission.admit()?;
+    let mut reservation = endpoint.intake.admit(&head.headers)?;
     let limit = endpoint.max_message.saturating_add(HEADER_BYTES);
     let framed = collect(&mut body, limit, endpoint.read_timeout, &mut reservation).await?;
     let (bytes, compression) = message(framed, compression)?;

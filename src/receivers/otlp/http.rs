@@ -78,7 +78,7 @@ async fn export(
     })?;
     let compression = Compression::parse(headers.get(CONTENT_ENCODING))?;
     let metadata = request_metadata(headers)?;
-    let mut reservation = endpoint.intake.admission.admit()?;
+    let mut reservation = endpoint.intake.admit(headers)?;
     let bytes = collect(body, endpoint.max_body, endpoint.read_timeout, &mut reservation).await?;
     let body = RawBody { bytes, compression, encoding, limit: endpoint.max_body };
     let refusals = endpoint.intake.take(body, metadata, reservation).await?;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 
 use super::admission::{Admission, Reservation};
 use super::body::{Compression, decompress};
@@ -40,6 +42,16 @@ pub(super) struct RawBody {
 }
 
 impl Intake {
+    /// A place for a request of which only the head has been read, or the advice to come back: what would be refused
+    /// after all is neither read nor decoded.
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Reservation, Failure> {
+        let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        match self.pipeline.refusal(length.unwrap_or_default()) {
+            Some(error) => Err(error.into()),
+            None => self.admission.admit(),
+        }
+    }
+
     /// Decodes a body, delivers its spans, and says which were not kept.
     pub(super) async fn take(
         &self,

@@ -41,6 +41,7 @@ async fn a_full_queue_refuses_with_a_hint_and_goes_on() {
     assert!(matches!(&refused, ExportError::Retry { after: Some(_), .. }), "{refused}");
     let name = "exporter_enqueue_failed_spans_total{exporter=\"fake/1\",pipeline=\"traces\",reason=\"full\"}";
     assert_eq!(metric(&telemetry, name), 2.0);
+    assert_eq!(queued.refusal(50_000), Some(refused), "the same is said before a request is read");
     queued.shared.report();
     let report = telemetry.health.report();
     assert!(report[0].reason.as_ref().unwrap().contains("nearly full"), "{report:?}");
@@ -50,6 +51,7 @@ async fn a_full_queue_refuses_with_a_hint_and_goes_on() {
     // The first try makes room.
     let _ = send(&queued, request("later", 50_000)).await;
     until("there is room again", || queued.shared.log.stats().bytes < SMALL as u64 / 2).await;
+    assert_eq!(queued.refusal(50_000), None);
     send(&queued, request("last", 50_000)).await.unwrap();
     queued.shared.report();
     assert!(telemetry.health.is_ready());
@@ -61,6 +63,7 @@ async fn a_request_larger_than_the_queue_is_refused_for_good() {
     let queue = SendingQueueConfig { queue_size: SMALL, ..on_disk(directory.path()) };
     let (queued, _) = start(&Fake::good(), queue, quick()).await;
     let refused = send(&queued, request("large", 2 * SMALL)).await.unwrap_err();
+    assert_eq!(queued.refusal(2 * SMALL), None, "to be told after a look at the request");
     assert!(matches!(refused, ExportError::Reject { .. }), "{refused}");
 }
 
