@@ -29,6 +29,15 @@ const SIZE_UNITS: &[(&str, f64)] = &[
     ("B", 1.0),
 ];
 
+/// A size for the schema: a number of bytes, or a text with a unit.
+#[derive(schemars::JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "describes what `size` reads")]
+pub(crate) enum SizeSchema {
+    Bytes(usize),
+    Text(String),
+}
+
 /// Reads a duration as the Collector does: `1s`, `500ms`, `1m30s`, `0`.
 ///
 /// # Errors

@@ -1,14 +1,13 @@
 """Traces whose spans come at different times, or whose root never comes, and what the collector says of itself."""
 
 import subprocess
-import threading
 import time
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import TraceState
 
-from support.gateway import Ports, binary, config, query
+from support.gateway import Ports, binary, config, query, queue_in, stored
 from support.otlp import ids, trace_request
 from support.process import answers, http
 
@@ -35,9 +34,12 @@ def trace_id(request) -> str:
     return next(iter(ids(request)))[0]
 
 
-def send(gateway, request):
+def send(gateway, request, written_to: str | None = None):
+    """Answered as soon as the queue has it; with a database, waits until it is there."""
     status, _, said = gateway.post(request.SerializeToString())
     assert status == 200, said
+    if written_to:
+        assert stored(written_to, request) == len(ids(request))
 
 
 def info(uri: str, trace: str):
@@ -73,8 +75,7 @@ def test_a_trace_without_a_root_is_closed_and_a_late_root_repairs_it(empty_datab
     root, *children = parts()
     trace = trace_id(root)
     for child in children[:2]:
-        send(running, child)
-    assert state(uri, trace) == "IN_PROGRESS"
+        send(running, child, written_to=uri)
     wait_for(lambda: state(uri, trace) != "IN_PROGRESS", "end of the trace")
     closed = info(uri, trace)
     assert closed.state == TraceState.STATE_UNSPECIFIED
@@ -83,9 +84,9 @@ def test_a_trace_without_a_root_is_closed_and_a_late_root_repairs_it(empty_datab
     found = MlflowClient(tracking_uri=uri).search_traces(locations=[closed.experiment_id], filter_string=f"tags.`{NOT_RECEIVED}` LIKE '20%'")
     assert [one.info.trace_id for one in found] == [trace]
 
-    send(running, children[2])
+    send(running, children[2], written_to=uri)
     assert info(uri, trace).state == TraceState.STATE_UNSPECIFIED
-    send(running, root)
+    send(running, root, written_to=uri)
     repaired = MlflowClient(tracking_uri=uri).get_trace(trace)
     assert repaired.info.state == TraceState.OK
     assert repaired.info.execution_duration == 2_000
@@ -99,7 +100,8 @@ def test_a_restart_forgets_no_open_trace(empty_database, gateway, database):
     uri = empty_database(database)
     first = gateway(uri, trace_assembly={"close_after": "1h"})
     _, child, *_ = parts()
-    send(first, child)
+    send(first, child, written_to=uri)
+    assert state(uri, trace_id(child)) == "IN_PROGRESS"
     first.process.child.kill()
     first.process.child.wait()
     assert AWAITED in info(uri, trace_id(child)).tags
@@ -114,7 +116,7 @@ def test_strict_leaves_traces_as_mlflow_does(empty_database, gateway):
     uri = empty_database("sqlite")
     running = gateway(uri, compat="strict", trace_assembly=closing())
     _, child, *_ = parts()
-    send(running, child)
+    send(running, child, written_to=uri)
     time.sleep(2.5)
     assert state(uri, trace_id(child)) == "IN_PROGRESS"
     assert query(uri, "SELECT key FROM trace_tags WHERE key LIKE 'otel_mlflow.%'") == []
@@ -125,21 +127,12 @@ def test_a_gathered_trace_is_written_once(empty_database, gateway, database):
     uri = empty_database(database)
     running = gateway(uri, trace_assembly={"enabled": True, "root_grace": "500ms", "idle_timeout": "60s", "max_wait": "60s"})
     root, *children = parts(spans=6)
-    answered = []
-
-    def post(request):
-        status, _, _ = running.post(request.SerializeToString())
-        answered.append(status)
-
-    senders = [threading.Thread(target=post, args=(child,)) for child in children]
-    for sender in senders:
-        sender.start()
-    wait_for(lambda: metric(running, 'otel_mlflow_exporter_gathered_bytes{exporter="mlflow"}') == sum(len(child.SerializeToString()) for child in children), "gathered spans")
-    assert answered == [] and query(uri, "SELECT * FROM spans") == []
-    post(root)
-    for sender in senders:
-        sender.join()
-    assert answered == [200] * 6
+    for child in children:
+        send(running, child)
+    gathered = sum(len(child.SerializeToString()) for child in children)
+    wait_for(lambda: metric(running, 'otel_mlflow_exporter_gathered_bytes{exporter="mlflow"}') == gathered, "gathered spans")
+    assert query(uri, "SELECT * FROM spans") == []
+    send(running, root, written_to=uri)
     assert query(uri, "SELECT count(*) FROM spans") == [(6,)]
     assert metric(running, 'otel_mlflow_exporter_write_duration_seconds_count{exporter="mlflow"}') == 1
     assert metric(running, 'otel_mlflow_exporter_assembled_traces_total{component="mlflow",reason="root"}') == 1
@@ -151,14 +144,28 @@ def test_a_stop_writes_what_is_gathered(empty_database, gateway):
     uri = empty_database("sqlite")
     running = gateway(uri, trace_assembly={"enabled": True, "idle_timeout": "600s", "max_wait": "600s"})
     _, child, *_ = parts()
-    answered = []
-    sender = threading.Thread(target=lambda: answered.append(running.post(child.SerializeToString())[0]))
-    sender.start()
+    send(running, child)
     wait_for(lambda: metric(running, 'otel_mlflow_exporter_gathered_traces{exporter="mlflow"}') == 1, "gathered trace")
     assert running.terminate() == 0
-    sender.join()
-    assert answered == [200]
     assert query(uri, "SELECT count(*) FROM spans") == [(1,)]
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_what_is_gathered_survives_a_kill(empty_database, gateway, tmp_path, database):
+    """The queue forgets a request when its spans are written, not when they are gathered."""
+    uri = empty_database(database)
+    waiting = {"enabled": True, "idle_timeout": "600s", "max_wait": "600s"}
+    first = gateway(uri, trace_assembly=waiting, sending_queue=queue_in(tmp_path))
+    root, *children = parts()
+    for child in children:
+        send(first, child)
+    wait_for(lambda: metric(first, 'otel_mlflow_exporter_gathered_traces{exporter="mlflow"}') == 1, "gathered trace")
+    first.process.child.kill()
+    first.process.child.wait()
+    again = gateway(uri, trace_assembly=waiting, sending_queue=queue_in(tmp_path))
+    send(again, root)
+    assert stored(uri, root, *children) == 4
+    assert info(uri, trace_id(root)).state == TraceState.OK
 
 
 def test_readyz_fails_when_exports_have_failed_for_long_enough(workspace, gateway):
@@ -169,22 +176,23 @@ def test_readyz_fails_when_exports_have_failed_for_long_enough(workspace, gatewa
         ports = Ports()
         settings = config(server.database(), ports)
         settings["extensions"]["admin"]["recovery_duration"] = "3600s"
-        settings["exporters"]["mlflow"]["retry_on_failure"] = {"max_elapsed_time": "1s"}
+        uri = settings["exporters"]["mlflow"]["tracking_uri"]
         patient = gateway("", settings=settings, ports=ports)
-        hasty = gateway(settings["exporters"]["mlflow"]["tracking_uri"])
+        hasty = gateway(uri)
         for one in (patient, hasty):
-            send(one, trace_request())
+            send(one, trace_request(), written_to=uri)
         server.stop_server()
-        for one in (patient, hasty):
-            assert one.post(trace_request().SerializeToString(), timeout=120)[0] == 503
-        status, _, said = http("GET", patient.admin("/readyz"))
-        assert status == 200 and b'"failing_for_seconds"' in said, said
-        status, _, said = http("GET", hasty.admin("/readyz"))
-        assert status == 503 and b'"reason"' in said, said
+        waiting = [trace_request() for _ in range(2)]
+        for one, request in zip((patient, hasty), waiting):
+            send(one, request)
+        wait_for(lambda: b'"failing_for_seconds"' in http("GET", patient.admin("/readyz"))[2], "failing exporter")
+        assert answers(patient.admin("/readyz"))
+        wait_for(lambda: answers(hasty.admin("/readyz"), 503), "unready exporter")
+        assert b'"reason"' in http("GET", hasty.admin("/readyz"))[2]
         assert status_command(hasty)[0] == 1
         server.start()
-        wait_for(lambda: hasty.post(trace_request().SerializeToString())[0] == 200, "recovery")
-        assert answers(hasty.admin("/readyz"))
+        assert stored(uri, *waiting) == 4
+        wait_for(lambda: answers(hasty.admin("/readyz")), "recovery")
     finally:
         server.stop()
 
@@ -197,7 +205,7 @@ def status_command(gateway) -> tuple[int, str, str]:
 def test_status_tells_a_person(empty_database, gateway):
     uri = empty_database("sqlite")
     running = gateway(uri)
-    send(running, trace_request(spans=3))
+    send(running, trace_request(spans=3), written_to=uri)
     code, said, _ = status_command(running)
     assert code == 0, said
     assert said.startswith("ready: otel-mlflow") and uri in said

@@ -26,7 +26,7 @@ pub struct SendingQueueConfig {
     pub ack: QueueAck,
     /// The most bytes that the queue keeps, as a number or such as `1GiB`; so many again may be dead letters.
     #[serde(with = "crate::units::size")]
-    #[schemars(with = "SizeSchema")]
+    #[schemars(with = "crate::units::SizeSchema")]
     pub queue_size: usize,
     /// Age at which a request is given up, such as `72h`; `0s` means never.
     #[serde(with = "crate::units::duration")]
@@ -36,7 +36,7 @@ pub struct SendingQueueConfig {
     pub on_full: OnFull,
     /// The most bytes of requests that the exporter works on at once; a batch is made of these.
     #[serde(with = "crate::units::size")]
-    #[schemars(with = "SizeSchema")]
+    #[schemars(with = "crate::units::SizeSchema")]
     pub in_flight_size: usize,
 }
 
@@ -73,15 +73,6 @@ pub enum OnFull {
     Refuse,
     /// The oldest requests make room, and are counted as dropped.
     DropOldest,
-}
-
-/// A size for the schema: a number of bytes, or a text with a unit.
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "describes what units::size reads")]
-enum SizeSchema {
-    Bytes(usize),
-    Text(String),
 }
 
 impl Default for SendingQueueConfig {
