@@ -9,7 +9,7 @@ import time
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from support.gateway import Ports, config, query, sqlite_path
+from support.gateway import UNQUEUED, Ports, config, query, queue_in, sqlite_path, stored
 from support.otlp import attribute
 from support.process import http
 
@@ -18,11 +18,12 @@ CANARY = "sk-canary0123456789"
 
 @pytest.fixture
 def pipeline(gateway, empty_database):
-    """Starts a gateway with processors: `pipeline({"batch": {}})` gives it and its database."""
+    """Starts a gateway with processors: `pipeline({"batch": {}})` gives it and its database. Without a queue, so that an
+    answer says what the processors have made of a request."""
 
-    def start(processors: dict, receiver: dict | None = None, uri: str | None = None):
+    def start(processors: dict, receiver: dict | None = None, uri: str | None = None, queue: dict = UNQUEUED):
         uri, ports = uri or empty_database("sqlite"), Ports()
-        settings = config(uri, ports)
+        settings = config(uri, ports, sending_queue=queue)
         settings["processors"] = processors
         settings["receivers"]["otlp"].update(receiver or {})
         settings["service"]["pipelines"]["traces"]["processors"] = list(processors)
@@ -145,13 +146,15 @@ def test_tail_sampling_keeps_errors_and_answers_when_it_has_decided(pipeline):
     assert metric(gateway, 'processor_dropped_spans_total{component="tail_sampling",reason="not_sampled"}') == 3
 
 
-def test_what_waits_is_decided_and_delivered_when_the_gateway_stops(pipeline):
+@pytest.mark.parametrize("queued", [False, True], ids=["no queue", "queue"])
+def test_what_waits_is_decided_and_delivered_when_the_gateway_stops(pipeline, tmp_path, queued):
     import threading
 
-    gateway, uri = pipeline({
+    waiting_stages = {
         "tail_sampling": {"decision_wait": "1h", "policies": [{"name": "all", "type": "always_sample"}]},
         "batch": {"timeout": "1h"},
-    })
+    }
+    gateway, uri = pipeline(waiting_stages, queue=queue_in(tmp_path) if queued else UNQUEUED)
     answers = []
     body = request({"trace": os.urandom(16), "parent": os.urandom(8)})
     sender = threading.Thread(target=lambda: answers.append(gateway.post(body.SerializeToString())[0]))
@@ -162,6 +165,17 @@ def test_what_waits_is_decided_and_delivered_when_the_gateway_stops(pipeline):
     sender.join()
     assert answers == [200]
     assert names(uri) == ["chat"]
+
+
+def test_a_queue_before_the_processors_keeps_what_they_hold_when_the_gateway_is_killed(pipeline, tmp_path):
+    held = {"tail_sampling": {"decision_wait": "1h", "policies": [{"name": "all", "type": "always_sample"}]}}
+    gateway, uri = pipeline(held, queue=queue_in(tmp_path))
+    body = request({"trace": os.urandom(16), "parent": os.urandom(8)})
+    send(gateway, body)
+    gateway.process.child.kill()
+    gateway.process.wait()
+    pipeline({"batch": {"timeout": "100ms"}}, uri=uri, queue=queue_in(tmp_path))
+    assert stored(uri, body) == 1
 
 
 def test_a_span_that_is_too_large_is_cut_and_its_neighbour_is_not(pipeline):
