@@ -1,6 +1,7 @@
 //! From configured components to running ones: one arm for each row of the tables in `config`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
@@ -246,6 +247,12 @@ pub(super) async fn bind_admin(config: &Config) -> Result<Option<AdminServer>, R
 fn admin(config: &Config) -> Option<&Configured> {
     let extensions = config.running(ComponentKind::Extension);
     extensions.into_iter().find(|extension| extension.id.kind() == "admin")
+}
+
+/// How long exports may fail before `/readyz` says so, if the service has an admin server.
+pub(super) fn recovery_duration(config: &Config) -> Option<Duration> {
+    let settings: AdminConfig = admin(config)?.settings().ok()?;
+    Some(settings.recovery_duration)
 }
 
 /// Where the admin server listens, if the service has one.

@@ -124,7 +124,7 @@ pub(super) struct Running {
     pub(super) retiring: JoinSet<()>,
     admin: Option<RunningAdmin>,
     tasks: JoinSet<Ended>,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
 }
 
 impl Collector {
@@ -228,9 +228,7 @@ impl Running {
                 }
                 // Is there to be joined, no more.
                 Some(_) = self.retiring.join_next() => {}
-                Some(reloader) = Reloads::next(reloads) => {
-                    let _ = stop.run_until_cancelled(reloader.reload(self)).await;
-                }
+                Some(reloader) = Reloads::next(reloads) => reloader.reload(self).await,
             }
         };
         stop.cancel();
@@ -247,7 +245,9 @@ impl Running {
         let mut answering = pin!(async { while self.tasks.join_next().await.is_some() {} });
         // Processors that wait, such as for the end of a trace, hold answers back that the receivers wait for.
         let is_held_back = tokio::time::timeout(PATIENCE, &mut answering).await.is_err();
-        let finishing = join_all(self.branches.iter().map(|branch| branch.finish(PATIENCE)));
+        // A branch that was taken out may still deliver to an exporter that stays.
+        let retired = async { while self.retiring.join_next().await.is_some() {} };
+        let finishing = join(join_all(self.branches.iter().map(|branch| branch.finish(PATIENCE))), retired);
         if is_held_back {
             join(answering, finishing).await;
         } else {
@@ -256,7 +256,6 @@ impl Running {
         for exporter in self.exporters.values() {
             exporter.shutdown().await;
         }
-        while self.retiring.join_next().await.is_some() {}
     }
 }
 

@@ -29,6 +29,9 @@ enum ReloadError {
         /// All of them.
         problems: Problems,
     },
+    /// The process is told to stop.
+    #[error("the collector is shutting down")]
+    Stopped,
     /// A part of it cannot start beside what runs.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -109,8 +112,12 @@ impl Reloader {
         if !warnings.is_empty() {
             tracing::warn!("{warnings}");
         }
-        let plan = self.prepare(&config, running).await?;
-        self.apply(plan, &config, running).await;
+        let stop = running.stop.clone();
+        // What is in force by halves could not be stopped cleanly, so only the first part gives way to a stop.
+        let Some(plan) = stop.run_until_cancelled(self.prepare(&config, running)).await else {
+            return Err(ReloadError::Stopped);
+        };
+        self.apply(plan?, &config, running).await;
         Ok(())
     }
 
@@ -177,6 +184,9 @@ impl Reloader {
         if let Some(admin) = admin {
             running.serve_admin(admin);
             self.admin = build::admin_endpoint(config);
+        }
+        if let Some(patience) = build::recovery_duration(config) {
+            running.telemetry.health.set_patience(patience);
         }
         for branch in cut {
             running.retiring.spawn(branches::retire(branch));

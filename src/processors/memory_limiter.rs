@@ -3,7 +3,6 @@
 //! Nothing is measured: requests are weighed when they come in, and given back when they are answered.
 //! The account is the one that the receivers use, so that a request counts once.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,18 +107,33 @@ impl MemoryLimiterConfig {
     }
 }
 
-/// The memory of the container, or of the machine where that is less or there is no container, in bytes.
+/// The memory of the container or of the service, or of the machine where that is less or there is none, in bytes.
 fn total_memory() -> Option<usize> {
-    let number =
-        |path: &str| -> Option<usize> { std::fs::read_to_string(Path::new(path)).ok()?.trim().parse().ok() };
-    let of_container = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    let of_container = of_container.into_iter().find_map(number);
-    let machine = std::fs::read_to_string("/proc/meminfo").ok();
-    let of_machine = machine.as_deref().and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-        line.trim().trim_end_matches("kB").trim().parse::<usize>().ok()?.checked_mul(1_024)
-    });
-    of_container.into_iter().chain(of_machine).min()
+    let text = |path: &str| std::fs::read_to_string(path).ok();
+    let number = |path: String| -> Option<usize> { text(&path)?.trim().parse().ok() };
+    let own_group = text("/proc/self/cgroup").as_deref().and_then(unified_group).map(group_limit);
+    let of_groups = own_group.into_iter().chain([
+        "/sys/fs/cgroup/memory.max".to_owned(),
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes".to_owned(),
+    ]);
+    let of_machine = text("/proc/meminfo").as_deref().and_then(of_machine);
+    of_groups.filter_map(number).chain(of_machine).min()
+}
+
+/// Where the limit of a group is.
+fn group_limit(group: &str) -> String {
+    format!("/sys/fs/cgroup{group}/memory.max")
+}
+
+/// The group of a process in the unified hierarchy, by the text of its `/proc/self/cgroup`.
+fn unified_group(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| line.strip_prefix("0::")).filter(|group| *group != "/")
+}
+
+/// The memory of the machine, by the text of `/proc/meminfo`, in bytes.
+fn of_machine(text: &str) -> Option<usize> {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().trim_end_matches("kB").trim().parse::<usize>().ok()?.checked_mul(1_024)
 }
 
 struct MemoryLimiter {
@@ -262,5 +276,14 @@ mod tests {
             keys(json!({"limit_percentage": 101, "check_interval": "0s"})),
             ["limit_percentage", "check_interval"]
         );
+    }
+
+    #[test]
+    fn the_limit_of_a_service_is_found_in_its_group() {
+        let group = unified_group("1:name=systemd:/a\n0::/system.slice/otel-mlflow.service\n").unwrap();
+        assert_eq!(group_limit(group), "/sys/fs/cgroup/system.slice/otel-mlflow.service/memory.max");
+        assert_eq!(unified_group("0::/\n"), None);
+        assert_eq!(of_machine("MemTotal:        2048 kB\nMemFree: 1 kB\n"), Some(2 << 20));
+        assert!(total_memory().is_some());
     }
 }

@@ -106,30 +106,25 @@ impl AdminServer {
         telemetry: Telemetry,
         until: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        axum::serve(self.listener, router(telemetry, self.patience)).with_graceful_shutdown(until).await
+        telemetry.health.set_patience(self.patience);
+        axum::serve(self.listener, router(telemetry)).with_graceful_shutdown(until).await
     }
 }
 
-#[derive(Clone)]
-struct Shown {
-    telemetry: Telemetry,
-    patience: Duration,
-}
-
-fn router(telemetry: Telemetry, patience: Duration) -> Router {
+fn router(telemetry: Telemetry) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(Shown { telemetry, patience })
+        .with_state(telemetry)
 }
 
 async fn livez() -> Response {
     json(StatusCode::OK, &serde_json::json!({"live": true}))
 }
 
-async fn readyz(State(shown): State<Shown>) -> Response {
-    let components = shown.telemetry.health.report_with(shown.patience);
+async fn readyz(State(telemetry): State<Telemetry>) -> Response {
+    let components = telemetry.health.patient_report();
     let ready = !components.is_empty() && components.iter().all(|component| component.ready);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let readiness = Readiness { ready, version: VERSION.to_owned(), components };
@@ -139,8 +134,8 @@ async fn readyz(State(shown): State<Shown>) -> Response {
     }
 }
 
-async fn metrics(State(shown): State<Shown>) -> Response {
-    match shown.telemetry.metrics.render() {
+async fn metrics(State(telemetry): State<Telemetry>) -> Response {
+    match telemetry.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
@@ -160,7 +155,7 @@ mod tests {
 
     async fn ask(telemetry: &Telemetry, path: &str) -> (StatusCode, String) {
         let request = http::Request::get(path).body(Body::empty()).unwrap();
-        let response = router(telemetry.clone(), Duration::from_secs(3_600)).oneshot(request).await.unwrap();
+        let response = router(telemetry.clone()).oneshot(request).await.unwrap();
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
@@ -187,6 +182,7 @@ mod tests {
     #[tokio::test]
     async fn readyz_bears_with_failures_for_a_while_and_names_them() {
         let telemetry = Telemetry::default();
+        telemetry.health.set_patience(Duration::from_secs(3_600));
         let mlflow = telemetry.health.register("exporters.mlflow");
         mlflow.about("sqlite:///mlflow.db");
         mlflow.ready();
@@ -196,6 +192,8 @@ mod tests {
         let body: Readiness = serde_json::from_str(&body).unwrap();
         assert_eq!(body.components[0].reason.as_deref(), Some("connection refused"));
         assert_eq!(body.components[0].about.as_deref(), Some("sqlite:///mlflow.db"));
+        telemetry.health.set_patience(Duration::ZERO);
+        assert_eq!(ask(&telemetry, "/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
     }
 
     #[tokio::test]

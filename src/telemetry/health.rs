@@ -6,6 +6,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ pub struct Health {
     components: Arc<Mutex<BTreeMap<String, State>>>,
     /// What was included, by the name under which it was.
     included: Arc<Mutex<BTreeMap<String, Health>>>,
+    /// How long failures may last before they count, in milliseconds.
+    patience: Arc<AtomicU64>,
 }
 
 /// What is known of a component.
@@ -81,6 +84,17 @@ impl Health {
 
     fn included(&self) -> MutexGuard<'_, BTreeMap<String, Self>> {
         self.included.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on a component whose attempts fail is still called ready for so long by [`Self::patient_report`].
+    pub fn set_patience(&self, patience: Duration) {
+        let milliseconds = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        self.patience.store(milliseconds, Ordering::Relaxed);
+    }
+
+    /// What every component says, by name, where failures count after a while; see [`Self::report_with`].
+    pub fn patient_report(&self) -> Vec<ComponentHealth> {
+        self.report_with(Duration::from_millis(self.patience.load(Ordering::Relaxed)))
     }
 
     /// What every component says, by name.

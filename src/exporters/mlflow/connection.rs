@@ -37,7 +37,7 @@ impl<T: Send + Sync + 'static> Connection<T> {
     ) -> Result<Arc<Self>, StoreError> {
         let connection = Arc::new(Self { connected: OnceCell::new(), connect, health });
         match connection.get().await {
-            Ok(_) => {}
+            Ok(_) => connection.health.ready(),
             Err(StoreError::Retry { .. }) => {
                 tokio::spawn(Arc::clone(&connection).keep_trying(stop));
             }

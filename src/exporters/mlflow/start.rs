@@ -79,7 +79,6 @@ impl MlflowExporter {
             TrackingUri::Http(_) => server(&config, &reporter, &stop).await?,
             _ => database(&config, &uri, &reporter, &stop).await?,
         };
-        reporter.health.ready();
         let writer = Arc::new(Writer { reporter, backend, batch: whole_batch(&config) });
         let assembly = config.trace_assembly.enabled.then(|| {
             Assembly::start(config.trace_assembly, Arc::clone(&writer) as _, writer.reporter.clone())
