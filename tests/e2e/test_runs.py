@@ -195,7 +195,7 @@ def eventually(check, seconds: float = 90):
     while True:
         try:
             return check()
-        except (AssertionError, AttributeError, KeyError, ValueError, MlflowException):
+        except (AssertionError, AttributeError, LookupError, ValueError, MlflowException):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.3)
