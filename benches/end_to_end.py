@@ -3,89 +3,24 @@
 Run by scripts/bench. Prints a table per database, then what the gateway costs in front of an MLflow server.
 """
 
-import argparse
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "e2e"))
-
-from mlflow import MlflowClient  # noqa: E402
-from support.gateway import Gateway, Ports, config, query  # noqa: E402
-from support.mlflow_server import MlflowServer, migrate  # noqa: E402
-from support.postgres import Postgres  # noqa: E402
-from support.process import http  # noqa: E402
-
-TICKS = os.sysconf("SC_CLK_TCK")
+from measure import Load, count, cpu_seconds, databases, drain, memory_mib, parser
+from mlflow import MlflowClient
+from support.gateway import Gateway, Ports, config, query
+from support.mlflow_server import MlflowServer, migrate
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--load", required=True, help="the load generator")
-    parser.add_argument("--databases", default="sqlite,postgresql")
-    parser.add_argument("--seconds", type=float, default=15, help="length of each measurement")
-    parser.add_argument("--connections", type=int, default=8)
-    parser.add_argument("--traces", type=int, default=128, help="traces per request, of 4 spans each; SDKs send up to 512 spans")
-    parser.add_argument("--mlflow-workers", type=int, default=4, help="worker processes of MLflow's server; 4 is its default")
-    parser.add_argument("--skip-rest", action="store_true")
-    parser.add_argument("--queues", action="store_true", help="only compare the queues: fsynced, written, memory, none")
-    return parser.parse_args()
-
-
-def group(pid: int) -> list[int]:
-    """The process and all of its descendants."""
-    parents = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                parents[int(entry)] = int(Path(f"/proc/{entry}/stat").read_text().rsplit(")", 1)[1].split()[1])
-            except OSError:
-                pass
-    found = [pid]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
-    return found
-
-
-def cpu_seconds(pid: int) -> float:
-    total = 0
-    for one in group(pid):
-        try:
-            fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
-            total += int(fields[11]) + int(fields[12])
-        except OSError:
-            pass
-    return total / TICKS
-
-
-def memory_mib(pid: int, field: str) -> float:
-    text = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith(field + ":"))
-
-
-class Load:
-    """Runs of the load generator, all with the same payload."""
-
-    def __init__(self, options):
-        self.options = options
-
-    def run(self, endpoint: str, protocol: str = "http", headers: dict | None = None, seconds: float | None = None) -> dict:
-        command = [
-            self.options.load, endpoint, "--protocol", protocol, "--connections", self.options.connections,
-            "--traces", self.options.traces, "--seconds", seconds or self.options.seconds,
-        ]
-        for name, value in (headers or {}).items():
-            command += ["--header", f"{name}: {value}"]
-        done = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        return json.loads(done.stdout)
-
-    def warm(self, endpoint: str, headers: dict | None = None):
-        self.run(endpoint, headers=headers, seconds=2)
+    made = parser(__doc__, databases="sqlite,postgresql", connections=8)
+    made.add_argument("--seconds", type=float, default=15, help="length of each measurement")
+    made.add_argument("--mlflow-workers", type=int, default=4, help="worker processes of MLflow's server; 4 is its default")
+    made.add_argument("--skip-rest", action="store_true")
+    made.add_argument("--queues", action="store_true", help="only compare the queues: fsynced, written, memory, none")
+    return made.parse_args()
 
 
 def line(name: str, result: dict, more: str = ""):
@@ -129,18 +64,6 @@ def measure_gateway(load: Load, folder: Path, uri: str, protocol: str, **exporte
         gateway.stop()
 
 
-def drain(gateway: Gateway):
-    """Waits until the queue is empty. Its figures are a second old at most, so it has to be empty for longer."""
-    empty = 0
-    while empty < 12:
-        text = http("GET", gateway.admin("/metrics"))[2].decode()
-        sizes = [line for line in text.splitlines() if line.startswith("otel_mlflow_exporter_queue_requests{")]
-        empty = empty + 1 if all(line.endswith(" 0") for line in sizes) else 0
-        if not sizes:
-            return
-        time.sleep(0.1)
-
-
 QUEUES = {
     "disk, fsynced": {"ack": "fsynced"}, "disk, written": {"ack": "written"}, "memory": {"storage": "memory"}, "no queue": {"enabled": False},
 }
@@ -154,10 +77,6 @@ def compare_queues(kind: str, load: Load, folder: Path, database):
         rates[name] = result["spans_per_second"]
         line(name, result, more)
     print(f"  fsynced / memory = {rates['disk, fsynced'] / rates['memory']:.2f}", flush=True)
-
-
-def count(uri: str) -> int:
-    return query(uri, "SELECT count(*) FROM spans")[0][0]
 
 
 def compare(kind: str, load: Load, folder: Path, database):
@@ -201,16 +120,8 @@ def main():
         folder = Path(name)
         compared = compare_queues if options.queues else compare
         for kind in options.databases.split(","):
-            (folder / kind).mkdir()
-            if kind == "postgresql":
-                server = Postgres(folder / "postgres.log")
-                try:
-                    compared(kind, load, folder / kind, server.database)
-                finally:
-                    server.stop()
-            else:
-                numbers = iter(range(99))
-                compared(kind, load, folder / kind, lambda: f"sqlite:///{folder}/{kind}/{next(numbers)}.db")
+            with databases(kind, folder / kind) as database:
+                compared(kind, load, folder / kind, database)
         if not options.skip_rest and not options.queues:
             (folder / "rest").mkdir()
             rest_overhead(load, folder / "rest")

@@ -1,9 +1,12 @@
 //! A request body that is encoded once; every use of it gets fresh trace ids, written over the old ones.
 
 use std::error::Error;
+use std::io::Write;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use opentelemetry_mlflow::otlp::model::{
     AnyValue, ExportTraceServiceRequest, InstrumentationScope, KeyValue, Resource, ResourceSpans, ScopeSpans,
     Span, any_value::Value,
@@ -24,6 +27,7 @@ pub(crate) struct Template {
     /// For each trace the places of its id.
     places: Vec<Vec<usize>>,
     spans: u64,
+    gzip: bool,
 }
 
 impl Template {
@@ -32,15 +36,15 @@ impl Template {
         traces: usize,
         spans: usize,
         message_bytes: usize,
+        gzip: bool,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let now = u64::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos())?;
-        let message: String = TEXT.chars().cycle().take(message_bytes).collect();
         let all = (0..traces).flat_map(|trace| (0..spans).map(move |span| (trace, span)));
         let spans_sent =
-            all.map(|(trace, span)| make_span(trace as u64, span as u64, now, &message)).collect();
+            all.map(|(trace, span)| make_span(trace as u64, span as u64, now, message_bytes)).collect();
         let body = request(spans_sent).encode_to_vec();
         let places = (0..traces).map(|trace| places(&body, &trace_id(trace as u64))).collect();
-        Ok(Self { body, places, spans: (traces * spans) as u64 })
+        Ok(Self { body, places, spans: (traces * spans) as u64, gzip })
     }
 
     /// Length of a body, in bytes.
@@ -53,8 +57,8 @@ impl Template {
         self.spans
     }
 
-    /// A body whose traces nobody has seen.
-    pub(crate) fn fresh(&mut self) -> Bytes {
+    /// A body whose traces nobody has seen, as it travels.
+    pub(crate) fn fresh(&mut self) -> std::io::Result<Bytes> {
         let mut random = rand::rng();
         for places in &self.places {
             let id: [u8; TRACE_ID_BYTES] = random.random();
@@ -64,7 +68,12 @@ impl Template {
                 }
             }
         }
-        Bytes::copy_from_slice(&self.body)
+        if !self.gzip {
+            return Ok(Bytes::copy_from_slice(&self.body));
+        }
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&self.body)?;
+        Ok(encoder.finish()?.into())
     }
 }
 
@@ -86,13 +95,13 @@ fn request(spans: Vec<Span>) -> ExportTraceServiceRequest {
 }
 
 /// The first span of a trace is an agent, the others are its chat calls.
-fn make_span(trace: u64, span: u64, now: u64, message: &str) -> Span {
+fn make_span(trace: u64, span: u64, now: u64, message_bytes: usize) -> Span {
     let (name, operation) =
         if span == 0 { ("invoke_agent bench", "invoke_agent") } else { ("chat gpt-4o-mini", "chat") };
     let mut attributes = vec![
         text("gen_ai.operation.name", operation),
-        text("gen_ai.input.messages", &messages("user", message)),
-        text("gen_ai.output.messages", &messages("assistant", message)),
+        text("gen_ai.input.messages", &messages("user", &message(message_bytes))),
+        text("gen_ai.output.messages", &messages("assistant", &message(message_bytes))),
     ];
     if span > 0 {
         attributes.push(text("gen_ai.provider.name", "openai"));
@@ -111,6 +120,18 @@ fn make_span(trace: u64, span: u64, now: u64, message: &str) -> Span {
         attributes,
         ..Default::default()
     }
+}
+
+/// Words in any order, no two messages alike: otherwise compression would make next to nothing of them.
+fn message(bytes: usize) -> String {
+    let words: Vec<&str> = TEXT.split_inclusive(' ').collect();
+    let mut random = rand::rng();
+    let mut text = String::with_capacity(bytes + TEXT.len());
+    while text.len() < bytes {
+        text.push_str(words.get(random.random_range(0..words.len())).copied().unwrap_or(TEXT));
+    }
+    text.truncate(bytes);
+    text
 }
 
 fn messages(role: &str, content: &str) -> String {

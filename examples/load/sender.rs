@@ -1,9 +1,11 @@
 //! One connection to a receiver.
 
 use std::error::Error;
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
 use opentelemetry_mlflow::otlp::model::ExportTraceServiceResponse;
+use opentelemetry_mlflow::otlp::status::Status as OtlpStatus;
 use prost::Message;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::{MetadataKey, MetadataMap};
@@ -21,7 +23,12 @@ pub(crate) enum Answer {
         rejected: u64,
     },
     /// Try again.
-    Retry,
+    Refused {
+        /// The status of HTTP, or the code of gRPC.
+        status: String,
+        /// How long to wait, if the receiver said so.
+        after: Option<Duration>,
+    },
 }
 
 /// A connection of either protocol.
@@ -36,6 +43,7 @@ impl Sender {
         protocol: Protocol,
         endpoint: &str,
         headers: &[String],
+        gzip: bool,
     ) -> Result<Self, AnyError> {
         let pairs = headers
             .iter()
@@ -47,6 +55,9 @@ impl Sender {
             Protocol::Http => {
                 let mut named = reqwest::header::HeaderMap::new();
                 named.insert("content-type", "application/x-protobuf".parse()?);
+                if gzip {
+                    named.insert("content-encoding", "gzip".parse()?);
+                }
                 for (name, value) in pairs {
                     named.insert(reqwest::header::HeaderName::try_from(name)?, value.parse()?);
                 }
@@ -59,6 +70,7 @@ impl Sender {
                     headers: named,
                 })
             }
+            Protocol::Grpc if gzip => Err("--compression gzip is for --protocol http".into()),
             Protocol::Grpc => {
                 let mut metadata = MetadataMap::new();
                 for (name, value) in pairs {
@@ -81,7 +93,13 @@ impl Sender {
                 let answer = client.post(url.as_str()).headers(headers.clone()).body(body).send().await?;
                 match answer.status().as_u16() {
                     200 => accepted(answer.bytes().await?),
-                    429 | 503 => Ok(Answer::Retry),
+                    status @ (429 | 503) => {
+                        let said = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
+                        let after = said.and_then(|value| value.parse().ok()).map(Duration::from_secs);
+                        // A connection is used again only once its answer is read.
+                        answer.bytes().await?;
+                        Ok(Answer::Refused { status: status.to_string(), after })
+                    }
                     status => Err(format!("status {status}: {}", answer.text().await?).into()),
                 }
             }
@@ -95,7 +113,11 @@ impl Sender {
                 match client.unary(request, path, RawCodec).await {
                     Ok(answer) => accepted(answer.into_inner()),
                     Err(status) if matches!(status.code(), Code::Unavailable | Code::ResourceExhausted) => {
-                        Ok(Answer::Retry)
+                        let details = OtlpStatus::decode(status.details()).ok();
+                        Ok(Answer::Refused {
+                            status: format!("{:?}", status.code()),
+                            after: details.and_then(|details| details.retry_after()),
+                        })
                     }
                     Err(status) => Err(status.into()),
                 }
