@@ -15,7 +15,7 @@ from support.mlflow_server import MlflowServer, migrate
 
 
 def arguments():
-    made = parser(__doc__, databases="sqlite,postgresql", connections=8)
+    made = parser(__doc__, databases="sqlite,postgresql")
     made.add_argument("--seconds", type=float, default=15, help="length of each measurement")
     made.add_argument("--mlflow-workers", type=int, default=4, help="worker processes of MLflow's server; 4 is its default")
     made.add_argument("--skip-rest", action="store_true")

@@ -20,12 +20,12 @@ from support.process import http  # noqa: E402
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def parser(doc: str, databases: str, connections: int) -> argparse.ArgumentParser:
+def parser(doc: str, databases: str) -> argparse.ArgumentParser:
     """The arguments of every measurement."""
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--load", required=True, help="the load generator")
     made.add_argument("--databases", default=databases)
-    made.add_argument("--connections", type=int, default=connections)
+    made.add_argument("--connections", type=int, default=8)
     made.add_argument("--traces", type=int, default=128, help="traces per request, of 4 spans each; SDKs send up to 512 spans")
     return made
 
@@ -67,9 +67,9 @@ class Load:
     def __init__(self, options):
         self.options = options
 
-    def run(self, endpoint: str, protocol: str = "http", headers: dict | None = None, seconds: float | None = None, more=()) -> dict:
+    def run(self, endpoint: str, protocol: str = "http", headers: dict | None = None, seconds: float | None = None, connections: int | None = None, more=()) -> dict:
         command = [
-            self.options.load, endpoint, "--protocol", protocol, "--connections", self.options.connections,
+            self.options.load, endpoint, "--protocol", protocol, "--connections", connections or self.options.connections,
             "--traces", self.options.traces, "--seconds", seconds or self.options.seconds, *more,
         ]
         for name, value in (headers or {}).items():

@@ -23,10 +23,10 @@ GZIP = ["--compression", "gzip"]
 
 
 def arguments():
-    made = parser(__doc__, databases="sqlite", connections=64)
+    made = parser(__doc__, databases="sqlite")
     made.add_argument("--minutes", type=float, default=10, help="length of the overload")
     made.add_argument("--unloaded-minutes", type=float, help="length of the measurement of the maximum; default: as --minutes, for a database of the same size")
-    made.add_argument("--unloaded-connections", type=int, default=8)
+    made.add_argument("--overload-connections", type=int, default=64)
     made.add_argument("--times", type=float, default=10, help="what is offered, in multiples of what otel-mlflow can write")
     made.add_argument("--queue-mib", type=int, default=256, help="size of the queue on disk, for both")
     made.add_argument("--systems", default="otel-mlflow,Collector")
@@ -87,8 +87,7 @@ def unloaded(kind_of, folder: Path, uri: str, options, load: Load) -> float:
     system, before = started(kind_of, folder, uri, options, load)
     try:
         begun = time.monotonic()
-        more = ["--connections", options.unloaded_connections, *GZIP]
-        result = load.run(system.endpoint, seconds=60 * options.unloaded_minutes, more=more)
+        result = load.run(system.endpoint, seconds=60 * options.unloaded_minutes, more=GZIP)
         ended = system.drain()
         written = count(uri) - before
         rate = written / (ended - begun)
@@ -104,7 +103,7 @@ def overload(kind_of, folder: Path, uri: str, options, load: Load, rate: float) 
     try:
         watch, own = Watch(system), generator_seconds()
         try:
-            result = load.run(system.endpoint, seconds=60 * options.minutes, more=["--rate", rate, *GZIP])
+            result = load.run(system.endpoint, seconds=60 * options.minutes, connections=options.overload_connections, more=["--rate", rate, *GZIP])
             ended = time.monotonic()
         finally:
             cores = watch.stop()
@@ -168,7 +167,7 @@ def main():
         options.unloaded_minutes = options.minutes
     load = Load(options)
     print(f"{os.cpu_count()} CPUs; 4-span traces, two 400-byte messages a span, {options.traces} traces a request, gzip; {options.times:g} times the maximum "
-          f"over {options.connections} connections for {options.minutes:g} minutes; queues of {options.queue_mib} MiB, synced before the answer")
+          f"over {options.overload_connections} connections for {options.minutes:g} minutes; queues of {options.queue_mib} MiB, synced before the answer")
     lost = 0
     with tempfile.TemporaryDirectory(prefix="otel-mlflow-overload-", dir=options.folder) as name:
         for kind in options.databases.split(","):
