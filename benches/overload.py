@@ -82,8 +82,8 @@ def started(kind_of, folder: Path, uri: str, options, load: Load):
         raise
 
 
-def unloaded(kind_of, folder: Path, uri: str, options, load: Load) -> float:
-    """The most that the system writes: from the first request until the queue is empty."""
+def unloaded(kind_of, folder: Path, uri: str, options, load: Load) -> tuple[float, int]:
+    """The most that the system writes, from the first request until the queue is empty; and accepted spans that are missing."""
     system, before = started(kind_of, folder, uri, options, load)
     try:
         begun = time.monotonic()
@@ -93,7 +93,7 @@ def unloaded(kind_of, folder: Path, uri: str, options, load: Load) -> float:
         rate = written / (ended - begun)
         print(f"  {system.name}, unloaded: {rate:,.0f} spans/s; accepted {result['accepted_spans']:,} spans, stored {written:,}; "
               f"{result['retries']} refusals waited for, p50 {result['p50_ms']:.0f} ms, p99 {result['p99_ms']:.0f} ms", flush=True)
-        return rate
+        return rate, max(0, result["accepted_spans"] - written)
     finally:
         system.stop()
 
@@ -112,14 +112,15 @@ def overload(kind_of, folder: Path, uri: str, options, load: Load, rate: float) 
         drained = system.drain() - ended
         stored = count(uri) - before
         result |= {
-            "goodput": in_time / (ended - watch.started), "peak": peak, "rss": watch.rss, "stored": stored,
-            "lost": result["accepted_spans"] - stored,
+            "goodput": in_time / (ended - watch.started), "rss": watch.rss, "anonymous": watch.anonymous,
+            "lost": max(0, result["accepted_spans"] - stored),
         }
         own = (generator_seconds() - own) / result["seconds"]
         refused = ", ".join(f"{many:,} with {status}" for status, many in result["refused"].items()) or "none"
         print(f"  {system.name}, overload: offered {result['offered_spans_per_second']:,.0f} of {rate:,.0f} spans/s, {result['attempts']:,} requests; refused: {refused}; "
               f"{result['refused_without_hint']:,} without a hint when to try again; no answer or another: {result['failed']:,}{': ' + result['failure'] if result['failed'] else ''}")
-        print(f"    accepted {result['accepted_spans']:,} spans, p50 {result['p50_ms']:.0f} ms, p99 {result['p99_ms']:.0f} ms; stored {in_time:,} at the end, {stored:,} after {drained:.0f} s more")
+        print(f"    accepted {result['accepted_spans']:,} spans, p50 {result['p50_ms']:.0f} ms, p99 {result['p99_ms']:.0f} ms; stored {in_time:,} at the end, {stored:,} after {drained:.0f} s more; "
+              f"unknown, as their last attempt had no answer: {result['unknown_spans']:,}")
         print(f"    written per second, in {SLICES} parts: {', '.join(f'{part:,.0f}' for part in watch.rates())}")
         print(f"    memory: VmRSS {watch.rss:.0f} MiB, of it anonymous {watch.anonymous:.0f}; VmHWM {peak:.0f}; CPU: {100 * cores:.0f} %, load generator {100 * own:.0f} %", flush=True)
         return result
@@ -140,7 +141,7 @@ def compare(kind: str, folder: Path, database, options, load: Load) -> int:
     offered, lost, rows = None, 0, []
     for kind_of in systems:
         uri = database()
-        most = unloaded(kind_of, folder / f"{kind_of.name}-unloaded", uri, options, load)
+        most, missing = unloaded(kind_of, folder / f"{kind_of.name}-unloaded", uri, options, load)
         discard(uri)
         offered = offered or options.times * most
         needed = most * 60 * options.minutes * BYTES_PER_SPAN + 2 * options.queue_mib * 2**20
@@ -150,13 +151,13 @@ def compare(kind: str, folder: Path, database, options, load: Load) -> int:
         result = overload(kind_of, folder / f"{kind_of.name}-overload", uri, options, load, offered)
         discard(uri)
         if kind_of is Ours:
-            lost = max(0, result["lost"])
+            lost = missing + result["lost"]
         answers = sum(result["refused"].values())
         rows.append(
-            f"| {kind_of.name} | {most:,.0f} | {result['goodput']:,.0f} | {result['goodput'] / most:.2f} | {result['offered_spans_per_second']:,.0f} "
-            f"| {100 * answers / result['attempts']:.1f} % | {result['rss']:.0f} MiB | {result['accepted_spans']:,} | {result['lost']:,} |"
+            f"| {kind_of.name} | {most:,.0f} | {result['goodput']:,.0f} | {result['goodput'] / most:.2f} | {result['offered_spans_per_second']:,.0f}, {result['offered_spans_per_second'] / most:.1f} times "
+            f"| {100 * answers / result['attempts']:.1f} % | {result['rss']:.0f} ({result['anonymous']:.0f}) MiB | {result['accepted_spans']:,} | {result['lost']:,} |"
         )
-    print(f"\n| {kind} | unloaded, spans/s | overload, spans/s | ratio | offered, spans/s | refused | resident memory | accepted spans | lost of them |\n|---|---|---|---|---|---|---|---|---|")
+    print(f"\n| {kind} | unloaded, spans/s | overload, spans/s | ratio | offered, spans/s | refused | resident memory (anonymous) | accepted spans | lost of them |\n|---|---|---|---|---|---|---|---|---|")
     print("\n".join(rows), flush=True)
     return lost
 
