@@ -7,6 +7,7 @@ First the most that each writes from senders that wait when told, then the overl
 import os
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -167,6 +168,8 @@ def main():
     if options.unloaded_minutes is None:
         options.unloaded_minutes = options.minutes
     load = Load(options)
+    # An end from outside stops what was started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     print(f"{os.cpu_count()} CPUs; 4-span traces, two 400-byte messages a span, {options.traces} traces a request, gzip; {options.times:g} times the maximum "
           f"over {options.overload_connections} connections for {options.minutes:g} minutes; queues of {options.queue_mib} MiB, synced before the answer")
     lost = 0
