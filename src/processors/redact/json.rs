@@ -1,14 +1,24 @@
 //! Masking inside JSON: what is not masked stays byte for byte as it was.
 
-use std::borrow::Cow;
+use std::ops::Range;
 
-use super::rules::Rules;
+use super::literal::{Literal, spell};
+use super::rules::{Layout, Rules};
 
-/// JSON with secrets masked; none if there are none. Of valid JSON valid JSON is left. Of anything else
-/// the texts in quotes are looked at as far as they can be told.
-pub(super) fn mask(rules: &Rules, json: &str, level: usize) -> Option<String> {
+/// A text with secrets masked inside its JSON; none if there are none. Of valid JSON valid JSON is left.
+/// From the first document on that is not whole, the texts in quotes are looked at as far as they can be told.
+pub(super) fn mask_documents(rules: &Rules, text: &str, layout: &Layout, level: usize) -> Option<String> {
+    let first = layout.documents.first().map_or(text.len(), |document| document.start);
+    let at = first.min(layout.broken);
     let mut walk =
-        Walk { rules, json, level, at: 0, copied: 0, out: String::new(), within: Vec::new(), blocked: false };
+        Walk { at, broken: layout.broken, ahead: &layout.documents, ..Walk::new(rules, text, level) };
+    while walk.step() {}
+    walk.finish()
+}
+
+/// One whole document with secrets masked.
+fn mask(rules: &Rules, json: &str, level: usize) -> Option<String> {
+    let mut walk = Walk::new(rules, json, level);
     while walk.step() {}
     walk.finish()
 }
@@ -34,11 +44,33 @@ struct Walk<'a> {
     within: Vec<Within>,
     /// The value that comes next belongs to a key that is blocked.
     blocked: bool,
+    /// Whole documents that are not passed yet: what is in them is certain, what is around them is not.
+    ahead: &'a [Range<usize>],
+    /// Before this, only documents are looked at.
+    broken: usize,
 }
 
-impl Walk<'_> {
-    /// Looks at one token. `false` at the end.
+impl<'a> Walk<'a> {
+    fn new(rules: &'a Rules, json: &'a str, level: usize) -> Self {
+        let (out, within) = (String::new(), Vec::new());
+        Self { rules, json, level, at: 0, copied: 0, out, within, blocked: false, ahead: &[], broken: 0 }
+    }
+
+    /// Looks at one token, or at one whole document. `false` at the end.
     fn step(&mut self) -> bool {
+        while let Some((document, ahead)) = self.ahead.split_first()
+            && document.start <= self.at
+        {
+            self.ahead = ahead;
+            if document.start == self.at {
+                self.document(document.clone());
+                return true;
+            }
+        }
+        if self.at < self.broken {
+            self.at = self.broken.min(self.next_document().start);
+            return true;
+        }
         let Some(byte) = self.json.as_bytes().get(self.at) else { return false };
         match byte {
             b'{' | b'[' if self.blocked => self.mask_container(),
@@ -64,6 +96,22 @@ impl Walk<'_> {
         true
     }
 
+    fn document(&mut self, document: Range<usize>) {
+        self.at = document.end;
+        let masked = match std::mem::take(&mut self.blocked) {
+            true => Some(spell(&self.rules.mask)),
+            false => mask(self.rules, self.json.get(document.clone()).unwrap_or_default(), self.level),
+        };
+        if let Some(masked) = masked {
+            self.replace(document.start, &masked);
+        }
+    }
+
+    /// The next whole document, or none at the end of the text.
+    fn next_document(&self) -> Range<usize> {
+        self.ahead.first().cloned().unwrap_or(self.json.len()..self.json.len())
+    }
+
     fn open(&mut self, within: Within) {
         self.within.push(within);
         self.at += 1;
@@ -78,8 +126,11 @@ impl Walk<'_> {
 
     /// A key or a text.
     fn string(&mut self) {
-        let literal = Literal::read(self.json.get(self.at..).unwrap_or_default());
         let start = self.at;
+        let mut literal = Literal::read(self.json.get(start..).unwrap_or_default());
+        if let Some(before) = self.cut_short(start + literal.length) {
+            literal = Literal::read(self.json.get(start..before).unwrap_or_default());
+        }
         self.at += literal.length;
         let text = literal.text();
         if matches!(self.within.last(), Some(Within::Key)) {
@@ -93,6 +144,12 @@ impl Walk<'_> {
         } else if let Some(masked) = self.rules.text_at(&text, self.level + 1) {
             self.replace(start, &literal.spell(&masked));
         }
+    }
+
+    /// Where a text has to end that would end inside a whole document: the quote before it was a stray one.
+    fn cut_short(&self, end: usize) -> Option<usize> {
+        let document = self.ahead.iter().find(|document| end <= document.end)?;
+        (document.start < end && end < document.end).then_some(document.start)
     }
 
     /// A number, a word, or what should not be there.
@@ -126,6 +183,10 @@ impl Walk<'_> {
                 break;
             }
         }
+        if self.cut_short(self.at).is_some() {
+            self.at =
+                self.ahead.iter().map(|document| document.end).find(|end| *end > self.at).unwrap_or(self.at);
+        }
         // The walk goes on between characters, also after a text that was cut off.
         self.at = self.json.ceil_char_boundary(self.at);
         self.blocked = false;
@@ -146,95 +207,4 @@ impl Walk<'_> {
         self.out.push_str(self.json.get(self.copied..).unwrap_or_default());
         Some(self.out)
     }
-}
-
-/// A text in quotes, as it is spelled.
-struct Literal<'a> {
-    /// Without the quotes.
-    inside: &'a str,
-    /// With the quotes.
-    length: usize,
-    is_closed: bool,
-}
-
-impl<'a> Literal<'a> {
-    /// Reads from the opening quote to the closing one, or to the end.
-    fn read(text: &'a str) -> Self {
-        let mut is_escaped = false;
-        for (at, byte) in text.bytes().enumerate().skip(1) {
-            match byte {
-                _ if is_escaped => is_escaped = false,
-                b'\\' => is_escaped = true,
-                b'"' => {
-                    return Self {
-                        inside: text.get(1..at).unwrap_or_default(),
-                        length: at + 1,
-                        is_closed: true,
-                    };
-                }
-                _ => {}
-            }
-        }
-        Self { inside: text.get(1..).unwrap_or_default(), length: text.len(), is_closed: false }
-    }
-
-    /// What the literal says.
-    fn text(&self) -> Cow<'a, str> {
-        if !self.inside.contains('\\') {
-            return Cow::Borrowed(self.inside);
-        }
-        let mut text = String::with_capacity(self.inside.len());
-        let mut rest = self.inside;
-        while let Some((before, after)) = rest.split_once('\\') {
-            text.push_str(before);
-            let (character, length) = unescape(after);
-            text.push(character);
-            rest = after.get(length..).unwrap_or_default();
-        }
-        text.push_str(rest);
-        Cow::Owned(text)
-    }
-
-    /// Another text in the place of this one; cut off where this one is.
-    fn spell(&self, text: &str) -> String {
-        let mut spelled = spell(text);
-        if !self.is_closed {
-            spelled.pop();
-        }
-        spelled
-    }
-}
-
-fn spell(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// The character after a backslash, and how many bytes spell it.
-fn unescape(after: &str) -> (char, usize) {
-    match after.chars().next() {
-        Some('n') => ('\n', 1),
-        Some('t') => ('\t', 1),
-        Some('r') => ('\r', 1),
-        Some('b') => ('\u{8}', 1),
-        Some('f') => ('\u{c}', 1),
-        Some('u') => unescape_unicode(after),
-        Some(other) => (other, other.len_utf8()),
-        None => ('\\', 0),
-    }
-}
-
-/// Reads `u` and four hexadecimal digits, and the other half of a pair behind them. Half a pair is no
-/// character; it is read as one that stands for it.
-fn unescape_unicode(after: &str) -> (char, usize) {
-    let unit = |at: usize| {
-        let digits =
-            after.get(at..at + 4).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        digits.and_then(|digits| u32::from_str_radix(digits, 16).ok())
-    };
-    let Some(first) = unit(1) else { return ('u', 1) };
-    if let (0xd800..0xdc00, Some("\\u"), Some(second @ 0xdc00..0xe000)) = (first, after.get(5..7), unit(7)) {
-        let joined = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-        return (char::from_u32(joined).unwrap_or(char::REPLACEMENT_CHARACTER), 11);
-    }
-    (char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER), 5)
 }

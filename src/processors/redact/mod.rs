@@ -5,6 +5,7 @@
 //! looked at one by one, as deep as JSON is put into JSON, and what was JSON is JSON afterwards.
 
 mod json;
+mod literal;
 mod rules;
 mod surfaces;
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use regex::{NoExpand, Regex};
 use serde::de::IgnoredAny;
 
 use super::super::matching::{Problem, compile};
+use super::literal::{Quoted, quoted};
 use super::{RedactConfig, json};
 
 /// JSON in JSON in JSON: each level doubles the backslashes of those below, so that even the largest
@@ -79,59 +81,57 @@ impl Rules {
         if level >= MAX_LEVELS {
             return Some(self.mask.clone());
         }
-        let (masked, is_all_json) = self.documents(text, start, level);
-        if is_all_json {
+        let layout = Layout::of(text, start);
+        let masked = json::mask_documents(self, text, &layout, level);
+        if layout.is_all_json {
             return masked;
         }
         let plain = self.plain(masked.as_deref().unwrap_or(text));
         plain.or(masked)
     }
-
-    /// Masks inside every JSON document of a text, and says whether the text is one and nothing else.
-    /// A text that begins like JSON and is none, such as one that was cut off, is read as far as it is.
-    fn documents(&self, text: &str, start: usize, level: usize) -> (Option<String>, bool) {
-        let mut masked: Option<String> = None;
-        let (mut copied, mut search, mut is_all_json) = (0, start, false);
-        while let Some(found) = self.next_document(text, search, start) {
-            let document = text.get(found.start..found.end).unwrap_or_default();
-            if let Some(changed) = json::mask(self, document, level) {
-                let out = masked.get_or_insert_default();
-                out.push_str(text.get(copied..found.start).unwrap_or_default());
-                out.push_str(&changed);
-                copied = found.end;
-            }
-            is_all_json = found.is_whole && found.start == start && found.end == text.trim_end().len();
-            search = found.end;
-        }
-        if let Some(masked) = &mut masked {
-            masked.push_str(text.get(copied..).unwrap_or_default());
-        }
-        (masked, is_all_json)
-    }
-
-    fn next_document(&self, text: &str, search: usize, start: usize) -> Option<Document> {
-        let mut from = search;
-        loop {
-            let rest = text.get(from..)?;
-            let at_start = from == start && rest.starts_with(['"', '{', '[']);
-            let begin = if at_start { from } else { from + rest.find(['{', '['])? };
-            let document = text.get(begin..)?;
-            if let Some(length) = length_of_json(document) {
-                return Some(Document { start: begin, end: begin + length, is_whole: true });
-            }
-            if begin == start {
-                return Some(Document { start: begin, end: text.len(), is_whole: false });
-            }
-            from = begin + 1;
-        }
-    }
 }
 
 /// Where in a text JSON stands.
-struct Document {
-    start: usize,
-    end: usize,
-    is_whole: bool,
+pub(super) struct Layout {
+    /// Whole documents.
+    pub(super) documents: Vec<Range<usize>>,
+    /// Where the first begins that is not whole, such as one that was cut off: nobody knows where it ends, and
+    /// later documents may be parts of it. The length of the text if all are whole.
+    pub(super) broken: usize,
+    /// The text is one whole document and nothing else.
+    is_all_json: bool,
+}
+
+impl Layout {
+    /// Looks through a text that begins at `start`.
+    fn of(text: &str, start: usize) -> Self {
+        let mut layout = Self { documents: Vec::new(), broken: text.len(), is_all_json: false };
+        let all = start..text.trim_end().len();
+        let length_at = |at: usize| length_of_json(text.get(at..).unwrap_or_default());
+        let mut from = start;
+        match text.get(start..).map(quoted) {
+            // A text in JSON, perhaps with others behind it.
+            Some(Quoted::Whole(length)) => {
+                from = start + length;
+                layout.documents.push(start..from);
+            }
+            Some(Quoted::CutOff) => layout.broken = start,
+            Some(Quoted::Not) | None => {}
+        }
+        while let Some(found) = text.get(from..).and_then(|rest| rest.find(['{', '['])) {
+            let begin = from + found;
+            from = begin + 1;
+            match length_at(begin) {
+                Some(length) => {
+                    from = begin + length;
+                    layout.documents.push(begin..from);
+                }
+                None => layout.broken = layout.broken.min(begin),
+            }
+        }
+        layout.is_all_json = layout.documents == [all];
+        layout
+    }
 }
 
 /// The length of the JSON that a text begins with.

@@ -83,6 +83,34 @@ fn the_whole_value_of_a_blocked_key_is_masked() {
 }
 
 #[test]
+fn json_that_is_not_whole_is_read_wherever_it_begins() {
+    for text in [
+        r#"Result: {"password":"hunter2","x":"lo"#,
+        r#"Result: {"n":{"a":1},"b":[1,{"c":"d"}],"password":"hunter2","x":"lo"#,
+        r#"{"a":1}
+{"password":"hunter2","x":"lo"#,
+        r#"```json
+{"password":"hunter2","x":NaN}
+```"#,
+        r#"{"x":[1,2,],"password":{"a":"hunter2"},}"#,
+        r#""args: {"password":"hunter2"}""#,
+        r#""args: {"password":"hunter2","x":"lo"#,
+        r#""args:
+{"password":"hunter2","x":"lo"#,
+        r#""He said {" and {"password":"hunter2","x":"lo"#,
+        r#"[INFO] don't: "{" {"a":{"password":"hunter2","x":"lo"#,
+        r#"{open "quote {"password":"hunter2"} and [more"#,
+        r#"{"json":"{\"password\":\"hunter2\"}","list":"[1, 2]","x":"lo"#,
+        r#"{"list":"[1, 2]","password":"hunter2","x":"lo"#,
+    ] {
+        let masked = masked(text);
+        assert!(masked.contains("****") && !masked.contains("hunter2"), "{masked}");
+    }
+    let after = r#"{"password":"hunter2","say":"[not JSON] {}","n":{"a":1},"rest":"stays"#;
+    assert_eq!(masked(after), after.replace("hunter2", "****"));
+}
+
+#[test]
 fn numbers_and_keys_are_looked_at() {
     let cards = redact(json!({"blocked_values": ["4[0-9]{15}"]}));
     assert_eq!(cards.0.text(r#"{"n":4111111111111111,"m":5}"#).unwrap(), r#"{"n":"****","m":5}"#);
@@ -210,6 +238,21 @@ proptest! {
         let text = json.to_string();
         let end = text.floor_char_boundary(cut.min(text.len()));
         prop_assert!(!masked(&text[..end]).contains(CANARY));
+    }
+
+    /// Scenario: JSON that ends too early, behind something else, with a blocked key on its outermost level.
+    #[test]
+    fn cut_json_behind_anything_keeps_blocked_keys(
+        before in json_with_secrets(),
+        after in json_with_secrets(),
+        intro in prop_oneof!["", "[a-z]{1,6}: ", "\\{\"a\":\\[1\\]\\}\n", "```json\n", "\\[INFO\\] ", "\"[a-z]\" "],
+        cut in 0_usize..40,
+    ) {
+        let text = format!(r#"{intro}{{"b":{before},"password":"hunter2","z":{after}"#);
+        let least = text.len() - after.to_string().len();
+        let end = text.floor_char_boundary((least + cut).min(text.len()));
+        let masked = masked(&text[..end]);
+        prop_assert!(!masked.contains("hunter2") && !masked.contains(CANARY), "{} -> {}", &text[..end], masked);
     }
 
     #[test]
