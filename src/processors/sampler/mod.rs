@@ -23,8 +23,8 @@ use trace_state::Sampling;
 pub struct ProbabilisticSamplerConfig {
     /// The share that is kept, in percent: 0 keeps nothing, 100 and more everything.
     pub sampling_percentage: f32,
-    /// Where the chance comes from. Without this key: `hash_seed` if a seed is given, else `proportional`.
-    pub mode: Option<SamplerMode>,
+    /// Where the chance comes from.
+    pub mode: SamplerMode,
     /// Of gateways with the same seed each makes the same choice.
     pub hash_seed: u32,
     /// Whether spans go that have no trace id to choose by.
@@ -34,10 +34,11 @@ pub struct ProbabilisticSamplerConfig {
 }
 
 /// Where the chance comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SamplerMode {
     /// A hash of the trace id and a seed.
+    #[default]
     HashSeed,
     /// The trace id itself; a share of what comes in, however much of it was sampled before.
     Proportional,
@@ -47,7 +48,13 @@ pub enum SamplerMode {
 
 impl Default for ProbabilisticSamplerConfig {
     fn default() -> Self {
-        Self { sampling_percentage: 0.0, mode: None, hash_seed: 0, fail_closed: true, sampling_precision: 4 }
+        Self {
+            sampling_percentage: 0.0,
+            mode: SamplerMode::default(),
+            hash_seed: 0,
+            fail_closed: true,
+            sampling_precision: 4,
+        }
     }
 }
 
@@ -93,9 +100,7 @@ impl Sampler {
     fn new(config: &ProbabilisticSamplerConfig) -> Self {
         let percentage = config.sampling_percentage.min(100.0);
         let ratio = f64::from(percentage) / 100.0;
-        let by_default =
-            if config.hash_seed == 0 { SamplerMode::Proportional } else { SamplerMode::HashSeed };
-        let mode = config.mode.unwrap_or(by_default);
+        let mode = config.mode;
         let threshold = match mode {
             SamplerMode::HashSeed => threshold::of_buckets(percentage),
             _ => threshold::of_probability(ratio, config.sampling_precision),
@@ -223,6 +228,15 @@ mod tests {
             assert!(few.iter().all(|id| more.contains(id)), "{base}");
             assert_eq!((of(0.0).len(), of(100.0).len(), of(250.0).len()), (0, 4_000, 4_000));
         }
+    }
+
+    #[test]
+    fn without_a_mode_and_a_seed_it_is_the_hash_as_in_the_collector() {
+        let by_default = kept(&sampler(json!({"sampling_percentage": 25})));
+        let hashed = json!({"mode": "hash_seed", "hash_seed": 0, "sampling_percentage": 25});
+        assert_eq!(by_default, kept(&sampler(hashed)));
+        let proportional = json!({"mode": "proportional", "sampling_percentage": 25});
+        assert_ne!(by_default, kept(&sampler(proportional)));
     }
 
     #[test]
