@@ -34,6 +34,13 @@ impl LossLog {
         }
     }
 
+    /// Spans of which a part was cut off, by which setting; told as sparingly as losses are.
+    pub fn shortened(&self, component: &str, setting: &'static str, spans: usize) {
+        if let Some(sum) = self.due(setting, spans, Instant::now()) {
+            tracing::warn!(component, setting, spans = sum, "spans that were too large were cut");
+        }
+    }
+
     /// The number of spans to tell now.
     fn due(&self, stage: &'static str, spans: usize, now: Instant) -> Option<u64> {
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);

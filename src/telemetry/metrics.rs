@@ -125,6 +125,11 @@ pub struct ReceiverMetrics {
 }
 
 impl ReceiverMetrics {
+    /// The receiver's id.
+    pub fn component(&self) -> &str {
+        &self.component
+    }
+
     /// The certificates, tokens and passwords of a listener were read again, and are in force or were refused.
     pub fn trust_read(&self, usable: bool) {
         self.all.0.reloaded("trust", usable);

@@ -11,7 +11,7 @@ use super::body::{Compression, decompress};
 use super::failure::Failure;
 use crate::otlp::{Decoded, Encoding, Oversized, Refusal, decode, footprint, partial_success, shrink};
 use crate::pipeline::{Held, Pipeline, RequestMetadata, TraceRequest};
-use crate::telemetry::ReceiverMetrics;
+use crate::telemetry::{LossLog, ReceiverMetrics};
 
 /// Bodies up to this size are decoded in place: about a millisecond.
 const INLINE_BYTES: usize = 256 << 10;
@@ -24,6 +24,8 @@ pub(super) struct Intake {
     pub(super) admission: Arc<Admission>,
     /// The largest span, in bytes, 0 for no limit; and what becomes of a larger one.
     pub(super) spans: (usize, Oversized),
+    /// A sender of large spans sends many of them.
+    pub(super) cuts: Arc<LossLog>,
 }
 
 impl std::fmt::Debug for Intake {
@@ -60,14 +62,15 @@ impl Intake {
         reservation: Reservation,
     ) -> Result<Vec<Refusal>, Failure> {
         metadata.json = body.encoding == Encoding::Json;
-        let (Body { decoded, bytes, is_whole, held }, _reservation) = self.decode(body, reservation).await?;
+        let (Body { decoded, bytes, cut, held }, _reservation) = self.decode(body, reservation).await?;
+        self.cuts.shortened(self.metrics.component(), "max_span_size", cut);
         metadata.bytes = bytes.len();
         let _in_flight = self.metrics.in_flight(bytes.len());
         let (accepted, mut refused) = (decoded.accepted_spans(), decoded.refused_spans());
         let total = accepted + refused;
         let mut refusals = decoded.refusals;
         if accepted > 0 {
-            let is_whole = !metadata.json && is_whole && refusals.is_empty();
+            let is_whole = !metadata.json && cut == 0 && refusals.is_empty();
             let encoded = is_whole.then_some(bytes);
             let request = Arc::new(TraceRequest { body: decoded.request, encoded, metadata, held });
             match self.pipeline.deliver(request).await {
@@ -114,8 +117,8 @@ impl Intake {
 struct Body {
     decoded: Decoded,
     bytes: Bytes,
-    /// No span was cut.
-    is_whole: bool,
+    /// Spans of which a part was cut off.
+    cut: usize,
     held: Held,
 }
 
@@ -126,15 +129,12 @@ fn decode_body(
 ) -> Result<Body, Failure> {
     let bytes = decompress(body.bytes, body.compression, body.limit, reservation)?;
     let mut decoded = decode(&bytes, body.encoding)?;
-    let mut is_whole = true;
+    let mut cut = 0;
     if max_span > 0 {
         let shrunk = shrink(&mut decoded.request, max_span, oversized);
-        if shrunk.cut > 0 {
-            tracing::warn!(spans = shrunk.cut, "spans larger than max_span_size were cut");
-        }
-        is_whole = shrunk.cut == 0;
+        cut = shrunk.cut;
         decoded.refusals.extend(shrunk.refusals);
     }
     let held = reservation.decoded(bytes.len() + footprint(&decoded.request))?;
-    Ok(Body { decoded, bytes, is_whole, held })
+    Ok(Body { decoded, bytes, cut, held })
 }
