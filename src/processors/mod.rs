@@ -14,6 +14,7 @@
 mod acks;
 mod attributes;
 mod batch;
+mod careful;
 mod filter;
 mod matching;
 mod memory_limiter;

@@ -1,13 +1,17 @@
 //! Parts of requests, sent on together, and each answered for itself.
 
-use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
 use futures_util::future::join;
+use prost::Message as _;
 use tokio_util::task::TaskTracker;
 
 use super::acks::Share;
+use super::careful::panicked;
+use crate::otlp::footprint;
 use crate::otlp::model::ExportTraceServiceRequest;
 use crate::pipeline::{
     Delivered, DeliveryFuture, ExportError, RequestMetadata, TraceExporter, TraceRequest, ack_channel,
@@ -50,12 +54,11 @@ impl Outlet {
     }
 
     async fn send_group(&self, parts: Vec<Part>) {
-        let (joined, shares) = as_one(parts);
-        let (ack, delivery) = ack_channel();
+        let (joined, portions) = as_one(parts);
         // What is sent alone is not kept here: it comes again if that is needed.
-        let kept = (shares.len() > 1).then(|| Arc::clone(&joined));
-        self.next.export(joined, ack).await;
-        self.waiting.spawn(settle(Arc::clone(&self.next), kept, shares, delivery));
+        let kept = (portions.len() > 1).then(|| Arc::clone(&joined));
+        let delivery = give(&self.next, joined).await;
+        self.waiting.spawn(settle(Arc::clone(&self.next), kept, portions, delivery));
     }
 
     /// Ends the next stage, and waits for every answer: a stage that waits for more gives its answers
@@ -72,25 +75,59 @@ fn are_alike(left: &TraceRequest, right: &TraceRequest) -> bool {
     without_size(left) == without_size(right)
 }
 
-/// Where the spans of a part stand in the joined request.
-type Portion = (Range<usize>, Share);
+/// Gives a request to the next stage. A panic there is the answer to this request, and not the end of the task that
+/// gave it.
+async fn give(next: &Arc<dyn TraceExporter>, request: Arc<TraceRequest>) -> DeliveryFuture {
+    let (ack, delivery) = ack_channel();
+    let exporting = async { next.export(request, ack).await };
+    if AssertUnwindSafe(exporting).catch_unwind().await.is_ok() {
+        return delivery;
+    }
+    let (ack, delivery) = ack_channel();
+    ack.complete(Err(panicked()));
+    delivery
+}
+
+/// A part of a joined request.
+struct Portion {
+    /// How many of its resources are of this part.
+    resources: usize,
+    /// How many bytes of its protobuf.
+    bytes: usize,
+    share: Share,
+}
 
 /// Parts as one request.
 fn as_one(parts: Vec<Part>) -> (Arc<TraceRequest>, Vec<Portion>) {
-    let mut shares = Vec::with_capacity(parts.len());
-    let mut parts = parts.into_iter();
-    let Some(Part { request: first, share }) = parts.next() else { return (Arc::default(), shares) };
-    shares.push((0..first.body.resource_spans.len(), share));
+    let portion = |request: &TraceRequest, share| Portion {
+        resources: request.body.resource_spans.len(),
+        bytes: request.encoded.as_ref().map_or(0, Bytes::len),
+        share,
+    };
+    // Fields that this program does not know are kept, though a part beside it has none: what was changed is written
+    // anew here instead of later.
+    let any_encoded = parts.len() > 1 && parts.iter().any(|part| part.request.encoded.is_some());
+    let mut parts = parts.into_iter().map(|Part { mut request, share }| {
+        if any_encoded && request.encoded.is_none() {
+            let mut whole = Arc::unwrap_or_clone(request);
+            let encoded = whole.to_protobuf();
+            whole.held.resize(whole.held.bytes() + encoded.len());
+            whole.encoded = Some(encoded);
+            request = Arc::new(whole);
+        }
+        (portion(&request, share), request)
+    });
+    let Some((first_portion, first)) = parts.next() else { return (Arc::default(), Vec::new()) };
+    let mut portions = vec![first_portion];
     if parts.len() == 0 {
-        return (first, shares);
+        return (first, portions);
     }
     let mut joined = Arc::unwrap_or_clone(first);
     let mut encoded = joined.encoded.take().map(BytesMut::from);
-    for Part { request, share } in parts {
+    for (portion, request) in parts {
         let request = Arc::unwrap_or_clone(request);
-        let start = joined.body.resource_spans.len();
         joined.body.resource_spans.extend(request.body.resource_spans);
-        shares.push((start..joined.body.resource_spans.len(), share));
+        portions.push(portion);
         joined.metadata.bytes += request.metadata.bytes;
         joined.held.resize(joined.held.bytes() + request.held.bytes());
         // In protobuf, messages behind one another are one message with the lists of both.
@@ -100,7 +137,7 @@ fn as_one(parts: Vec<Part>) -> (Arc<TraceRequest>, Vec<Portion>) {
         });
     }
     joined.encoded = encoded.map(BytesMut::freeze);
-    (Arc::new(joined), shares)
+    (Arc::new(joined), portions)
 }
 
 /// Answers for each part. What was refused of a joined request cannot be told apart, and one bad part
@@ -116,102 +153,34 @@ async fn settle(
         Ok(Delivered { refusals }) => !refusals.is_empty(),
         Err(error) => matches!(error, ExportError::Reject { .. }),
     };
-    match joined.filter(|_| is_mixed) {
-        None => portions.into_iter().for_each(|(_, share)| share.complete(delivery.clone())),
-        Some(joined) => {
-            for (range, share) in portions {
-                let resource_spans = joined.body.resource_spans.get(range).unwrap_or_default().to_vec();
-                let body = ExportTraceServiceRequest { resource_spans };
-                let metadata = joined.metadata.clone();
-                let alone = TraceRequest { body, metadata, ..TraceRequest::default() };
-                let (ack, delivery) = ack_channel();
-                next.export(Arc::new(alone), ack).await;
-                share.complete(delivery.await);
-            }
-        }
+    let Some(joined) = joined.filter(|_| is_mixed) else {
+        return portions.into_iter().for_each(|portion| portion.share.complete(delivery.clone()));
+    };
+    let mut waiting = Vec::with_capacity(portions.len());
+    for (alone, share) in apart(Arc::unwrap_or_clone(joined), portions) {
+        // All of them before any answer: the next stage may hold back one until another has come.
+        waiting.push((give(&next, alone).await, share));
     }
+    for (delivery, share) in waiting {
+        share.complete(delivery.await);
+    }
+}
+
+/// The parts of a joined request, each made when it is asked for.
+fn apart(joined: TraceRequest, portions: Vec<Portion>) -> impl Iterator<Item = (Arc<TraceRequest>, Share)> {
+    let TraceRequest { body, encoded, metadata, mut held } = joined;
+    let (mut resource_spans, mut encoded) = (body.resource_spans.into_iter(), encoded);
+    portions.into_iter().map(move |Portion { resources, bytes, share }| {
+        let body =
+            ExportTraceServiceRequest { resource_spans: resource_spans.by_ref().take(resources).collect() };
+        let encoded = encoded.as_mut().map(|rest| rest.split_to(bytes.min(rest.len())));
+        let size = encoded.as_ref().map_or_else(|| body.encoded_len(), Bytes::len);
+        let own = footprint(&body) + encoded.as_ref().map_or(0, Bytes::len);
+        held.resize(held.bytes().saturating_sub(own));
+        let metadata = RequestMetadata { bytes: size, ..metadata.clone() };
+        (Arc::new(TraceRequest { body, encoded, metadata, held: held.more(own) }), share)
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use prost::Message as _;
-
-    use super::super::acks::split;
-    use super::super::testing::{Recorder, request_of, span, spans};
-    use super::*;
-    use crate::otlp::Refusal;
-    use crate::pipeline::MemoryAccount;
-
-    fn part(request: TraceRequest) -> (Part, DeliveryFuture) {
-        let (ack, delivery) = ack_channel();
-        let share = split(ack, &[request.span_count()]).pop().unwrap();
-        (Part { request: Arc::new(request), share }, delivery)
-    }
-
-    fn encoded(ids: &[u8]) -> TraceRequest {
-        let mut request = request_of(ids.iter().map(|id| span(1, *id, "chat")).collect());
-        request.encoded = Some(request.body.encode_to_vec().into());
-        request
-    }
-
-    #[tokio::test]
-    async fn parts_of_one_kind_are_one_request_and_others_are_not() {
-        let next = Recorder::new();
-        let outlet = Outlet::new(Arc::clone(&next) as Arc<dyn TraceExporter>);
-        let account = MemoryAccount::default();
-        let mut first = encoded(&[1]);
-        first.held = account.hold(100);
-        let mut second = encoded(&[2, 3]);
-        second.held = account.hold(50);
-        let mut other = encoded(&[4]);
-        other.metadata.experiment_id = Some("7".into());
-        let (parts, deliveries): (Vec<_>, Vec<_>) = [first, other, second].map(part).into_iter().unzip();
-        outlet.send(parts).await;
-        for delivery in deliveries {
-            delivery.await.unwrap();
-        }
-        outlet.shutdown().await;
-        assert_eq!(next.span_ids(), [vec![1, 2, 3], vec![4]]);
-        let joined = &next.taken()[0];
-        let decoded = ExportTraceServiceRequest::decode(joined.encoded.clone().unwrap()).unwrap();
-        assert_eq!(decoded, joined.body);
-        assert_eq!(account.used(), 150);
-        next.forget();
-        assert!(*next.stopped.lock().unwrap());
-    }
-
-    /// Scenario: one of three parts can never be stored.
-    /// Guarantees: only its own sender hears of it, whether the destination refuses it alone or
-    /// rejects all that came with it.
-    #[tokio::test]
-    async fn one_bad_part_does_not_spoil_the_others() {
-        for rejects in [true, false] {
-            let next = Recorder::new();
-            next.judge_by(move |request| {
-                let is_bad = spans(&request.body).iter().any(|span| span.name == "bad");
-                match (is_bad, rejects) {
-                    (false, _) => Ok(Delivered::default()),
-                    (true, true) => Err(ExportError::reject("bad")),
-                    (true, false) => {
-                        Ok(Delivered { refusals: vec![Refusal { spans: 1, reason: "bad".into() }] })
-                    }
-                }
-            });
-            let outlet = Outlet::new(Arc::clone(&next) as Arc<dyn TraceExporter>);
-            let bad = request_of(vec![span(1, 9, "bad")]);
-            let (parts, deliveries): (Vec<_>, Vec<_>) =
-                [encoded(&[1]), bad, encoded(&[2])].map(part).into_iter().unzip();
-            outlet.send(parts).await;
-            let mut answers = Vec::new();
-            for delivery in deliveries {
-                answers.push(delivery.await);
-            }
-            assert_eq!(answers[0], Ok(Delivered::default()));
-            assert_eq!(answers[2], Ok(Delivered::default()));
-            match &answers[1] {
-                Ok(delivered) => assert_eq!((delivered.refused_spans(), rejects), (1, false)),
-                Err(error) => assert_eq!((error, rejects), (&ExportError::reject("bad"), true)),
-            }
-        }
-    }
-}
+mod tests;

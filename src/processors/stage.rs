@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
+use super::careful::careful;
 use crate::otlp::footprint;
 use crate::otlp::model::{ExportTraceServiceRequest, Span};
 use crate::pipeline::{Ack, ComponentId, Delivered, TraceExporter, TraceRequest, ack_channel};
 use crate::telemetry::ProcessorMetrics;
-
-/// Above this size, changing a request would hold a worker of the runtime for milliseconds.
-const LARGE_BYTES: usize = 256 << 10;
 
 /// What a processor does to a request, without state and without waiting.
 pub(crate) trait Transform: Send + Sync + 'static {
@@ -40,10 +38,10 @@ impl<T: Transform> Stage<T> {
     async fn run(&self, request: Arc<TraceRequest>, ack: Ack) {
         let before = request.span_count();
         self.metrics.incoming(before);
-        let Some(request) = self.transformed(request).await else {
-            // The ack is dropped, which asks for another try.
-            tracing::error!("a processor failed on a request; it will be tried again");
-            return;
+        let (worker, bytes) = (Arc::clone(&self.transform), request.metadata.bytes);
+        let request = match careful(bytes, move || transform(worker.as_ref(), request)).await {
+            Ok(request) => request,
+            Err(error) => return ack.complete(Err(error)),
         };
         let after = request.span_count();
         let dropped = before.saturating_sub(after);
@@ -53,15 +51,6 @@ impl<T: Transform> Stage<T> {
             return ack.complete(Ok(Delivered::default()));
         }
         self.next.export(request, counting(ack, dropped, T::DROPPED, &self.metrics)).await;
-    }
-
-    /// Changes small requests here, and large ones on a blocking thread. None if that failed.
-    async fn transformed(&self, request: Arc<TraceRequest>) -> Option<Arc<TraceRequest>> {
-        if request.metadata.bytes < LARGE_BYTES {
-            return Some(transform(self.transform.as_ref(), request));
-        }
-        let worker = Arc::clone(&self.transform);
-        tokio::task::spawn_blocking(move || transform(worker.as_ref(), request)).await.ok()
     }
 }
 
@@ -103,13 +92,17 @@ impl<T: Transform> TraceExporter for Stage<T> {
         Box::pin(self.run(request, ack))
     }
 
+    fn hurry(&self) {
+        self.next.hurry();
+    }
+
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         self.next.shutdown()
     }
 }
 
-/// The end of a chain: an exporter that other chains may share, so that the end of one chain is not its
-/// end. Whoever made the exporter shuts it down after the chains.
+/// The end of a chain: an exporter that other chains may share, so that neither the haste nor the end of one chain is
+/// its own. Whoever made the exporter tells it to hurry, and shuts it down after the chains.
 pub struct Shared(pub Arc<dyn TraceExporter>);
 
 impl TraceExporter for Shared {
@@ -165,6 +158,7 @@ pub(super) struct Surroundings<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::careful::LARGE_BYTES;
     use super::super::testing::{Recorder, request_of, span};
     use super::*;
     use crate::pipeline::{ExportError, MemoryAccount};
@@ -240,12 +234,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_on_a_large_request_asks_for_another_try() {
-        let next = Recorder::new();
-        let (stage, _) = stage(&next);
-        let mut request = request_of(vec![span(1, 1, "panic")]);
-        request.metadata.bytes = LARGE_BYTES;
-        let answer = next.send(&stage, Arc::new(request)).await;
-        assert!(matches!(answer, Err(ExportError::Retry { .. })));
+    async fn a_panic_rejects_the_request_however_large() {
+        for bytes in [0, LARGE_BYTES] {
+            let next = Recorder::new();
+            let (stage, _) = stage(&next);
+            let mut request = request_of(vec![span(1, 1, "panic")]);
+            request.metadata.bytes = bytes;
+            let answer = next.send(&stage, Arc::new(request)).await;
+            assert!(matches!(answer, Err(ExportError::Reject { .. })), "{answer:?}");
+        }
     }
 }
