@@ -14,16 +14,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join;
 use serde_json::Value;
 
 use super::build;
 use super::exporters::Nodes;
-use super::lifecycle::RunError;
+use super::lifecycle::{PATIENCE, RunError};
 use crate::config::{ComponentKind, Config, Configured, PipelineConfig};
 use crate::exporters::queued::{RetryOnFailure, SendingQueueConfig};
 use crate::pipeline::{self, MemoryAccount, Pipeline, Swap, TraceExporter};
-use crate::processors::Shared;
+use crate::processors::{Remembered, Shared};
 use crate::telemetry::{Health, Telemetry};
 
 /// The ids of a pipeline and of one of its exporters.
@@ -45,6 +44,8 @@ pub(super) struct Branch {
     /// The processors, and the node behind them.
     chain: Arc<Swap>,
     chain_of: ChainOf,
+    /// What its processors pass on to those of the next configuration.
+    remembered: Remembered,
     health: Health,
 }
 
@@ -110,7 +111,8 @@ impl Branches {
                 if known.chain_of == chain_of {
                     Arc::clone(known)
                 } else {
-                    prepared.chains.push((Arc::clone(&known.chain), making.chain()?));
+                    let chain = making.chain(&known.health, &known.remembered)?;
+                    prepared.chains.push((Arc::clone(&known.chain), chain));
                     Arc::new(Branch { chain_of, ..Branch::clone(known) })
                 }
             }
@@ -171,6 +173,7 @@ impl Branches {
                     queue_of: (SendingQueueConfig::default(), RetryOnFailure::default()),
                     chain: Arc::new(Swap::new(Arc::new(Shared(Arc::clone(&nodes[id]))))),
                     chain_of: ChainOf::new(),
+                    remembered: Remembered::default(),
                     health: Health::default(),
                 };
                 bare.all.insert((pipeline.clone(), id.clone()), Arc::new(branch));
@@ -205,10 +208,11 @@ struct Making<'a> {
 
 impl Making<'_> {
     async fn branch(&self, exporter: &Configured) -> Result<Branch, RunError> {
-        let chain = Arc::new(Swap::new(self.chain()?));
-        let queue_of = build::queue_of(exporter)?;
         // Nobody hears of it before it is in force.
         let beside = Telemetry { health: Health::default(), ..self.telemetry.clone() };
+        let remembered = Remembered::default();
+        let chain = Arc::new(Swap::new(self.chain(&beside.health, &remembered)?));
+        let queue_of = build::queue_of(exporter)?;
         let queue = match queue_of.0.enabled {
             true => Some(
                 build::build_queue(self.pipeline, exporter, &queue_of, chain.clone(), self.memory, &beside)
@@ -216,7 +220,7 @@ impl Making<'_> {
             ),
             false => None,
         };
-        Ok(Branch { queue, queue_of, chain, chain_of: self.chain_of(), health: beside.health })
+        Ok(Branch { queue, queue_of, chain, chain_of: self.chain_of(), remembered, health: beside.health })
     }
 
     fn processors(&self) -> impl DoubleEndedIterator<Item = &Configured> {
@@ -229,10 +233,12 @@ impl Making<'_> {
     }
 
     /// The first stage, which knows the next one, and so on to the node.
-    fn chain(&self) -> Result<Arc<dyn TraceExporter>, RunError> {
+    fn chain(&self, health: &Health, remembered: &Remembered) -> Result<Arc<dyn TraceExporter>, RunError> {
+        let telemetry = Telemetry { health: health.clone(), ..self.telemetry.clone() };
+        let around = build::Surroundings { memory: self.memory, telemetry: &telemetry, remembered };
         let mut chain: Arc<dyn TraceExporter> = Arc::new(Shared(Arc::clone(self.node)));
         for processor in self.processors().rev() {
-            chain = build::build_processor(processor, chain, self.memory, self.telemetry)?;
+            chain = build::build_processor(processor, chain, around)?;
         }
         Ok(chain)
     }
@@ -260,15 +266,12 @@ impl Branch {
     }
 
     /// Delivers what it can; what it cannot stays on disk. Processors that wait for something do so for `patience`
-    /// at most. The exporter behind them goes on.
+    /// at most, and then go on without until the queue has ended. The exporter behind them goes on.
     pub(super) async fn finish(&self, patience: Duration) {
-        let Some(queue) = &self.queue else { return self.chain.shutdown().await };
-        let mut delivering = pin!(queue.shutdown());
-        if tokio::time::timeout(patience, &mut delivering).await.is_err() {
-            join(delivering, self.chain.shutdown()).await;
-        } else {
-            self.chain.shutdown().await;
+        if let Some(queue) = &self.queue {
+            end(queue.shutdown(), &self.chain, patience).await;
         }
+        self.chain.shutdown().await;
     }
 }
 
@@ -277,9 +280,18 @@ pub(super) async fn retire(branch: Arc<Branch>) {
     let (queue, chain) = (branch.queue.clone(), Arc::clone(&branch.chain));
     drop(branch);
     if let Some(queue) = queue {
-        pipeline::retire(queue).await;
+        end(pipeline::retire(queue), &chain, PATIENCE).await;
     }
     pipeline::retire(chain).await;
+}
+
+/// Waits for the end of a queue, of which the processors behind it know after a while.
+async fn end(queue: impl Future<Output = ()>, chain: &Swap, patience: Duration) {
+    let mut queue = pin!(queue);
+    if tokio::time::timeout(patience, &mut queue).await.is_err() {
+        chain.hurry();
+        queue.await;
+    }
 }
 
 /// Under which the health of a branch is included.

@@ -17,7 +17,7 @@ use crate::exporters::queued::{QueueSettings, QueuedExporter, RetryOnFailure, Se
 use crate::pipeline::{MemoryAccount, Pipeline, TraceExporter};
 use crate::processors::{
     AttributesConfig, BatchProcessorConfig, FilterConfig, MemoryLimiterConfig, ProbabilisticSamplerConfig,
-    Problem, RedactConfig, TailSamplingConfig,
+    Problem, RedactConfig, Remembered, TailSamplingConfig,
 };
 use crate::receivers::otlp::{Bound, Control, OtlpReceiver, OtlpReceiverConfig};
 use crate::telemetry::{AdminConfig, AdminServer, Telemetry};
@@ -188,6 +188,14 @@ pub(super) async fn build_queue(
     }
 }
 
+/// What the processors of a chain share with what is around it.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'a> {
+    pub(super) memory: &'a MemoryAccount,
+    pub(super) telemetry: &'a Telemetry,
+    pub(super) remembered: &'a Remembered,
+}
+
 /// Puts a processor before the next stage.
 ///
 /// # Errors
@@ -196,23 +204,33 @@ pub(super) async fn build_queue(
 pub(super) fn build_processor(
     processor: &Configured,
     next: Arc<dyn TraceExporter>,
-    memory: &MemoryAccount,
-    telemetry: &Telemetry,
+    around: Surroundings<'_>,
 ) -> Result<Arc<dyn TraceExporter>, RunError> {
     let kind = ComponentKind::Processor;
-    let metrics = telemetry.metrics.processor(&processor.id.to_string());
+    let id = processor.id.to_string();
+    let Telemetry { metrics: all, health, .. } = around.telemetry;
+    let metrics = all.processor(&id);
+    let task =
+        |name: &'static str| health.task(&format!("processors.{id}"), name, all.task_deaths(&id, name));
     let built = match processor.id.kind() {
         "attributes" => settings::<AttributesConfig>(kind, processor)?.build(metrics, next),
-        "batch" => Ok(settings::<BatchProcessorConfig>(kind, processor)?.build(metrics, next)),
+        "batch" => {
+            Ok(settings::<BatchProcessorConfig>(kind, processor)?.build(metrics, task("worker"), next))
+        }
         "filter" => settings::<FilterConfig>(kind, processor)?.build(metrics, next),
         "memory_limiter" => {
-            settings::<MemoryLimiterConfig>(kind, processor)?.build(memory.clone(), metrics, next)
+            settings::<MemoryLimiterConfig>(kind, processor)?.build(around.memory.clone(), metrics, next)
         }
         "probabilistic_sampler" => {
             Ok(settings::<ProbabilisticSamplerConfig>(kind, processor)?.build(metrics, next))
         }
         "redact" => settings::<RedactConfig>(kind, processor)?.build(metrics, next),
-        "tail_sampling" => settings::<TailSamplingConfig>(kind, processor)?.build(metrics, next),
+        "tail_sampling" => settings::<TailSamplingConfig>(kind, processor)?.build(
+            metrics,
+            task("clock"),
+            around.remembered.of(&id),
+            next,
+        ),
         _ => return Err(not_built(kind, processor)),
     };
     built.map_err(|(key, message): Problem| cannot_start(kind, processor, format!("{key}: {message}")))

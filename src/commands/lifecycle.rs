@@ -26,8 +26,8 @@ use crate::telemetry::{AdminServer, Health, Telemetry};
 /// A change that cannot fail any more; it happens when it is awaited.
 pub(super) type Change = BoxFuture<'static, ()>;
 
-/// How long receivers may take to answer before processors are told not to wait for more.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long receivers may take to answer, and queues to deliver, before processors are told not to wait for more.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A receiver that listens and does not answer yet.
 pub(super) trait Receiver: Send {

@@ -21,8 +21,9 @@ pub trait TraceExporter: Send + Sync + 'static {
         None
     }
 
-    /// The process is about to stop: what waits for more data should wait no longer, now and from now on.
-    /// Requests still come until [`Self::shutdown`]. Told to the exporters, not to what stands before them.
+    /// The end is near: what waits for more data should wait no longer, now and from now on. Requests still come until
+    /// [`Self::shutdown`]. A processor tells the next stage, up to the end of its chain; the exporter behind it, which
+    /// other chains may share, is told by whoever made it, and the queue before the processors by nobody.
     fn hurry(&self) {}
 
     /// Finishes what was taken over. Nothing is given to the exporter after this.

@@ -1,9 +1,10 @@
 //! One request in several parts, and one answer to it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::otlp::Refusal;
 use crate::pipeline::{Ack, Delivered, Delivery, ExportError};
+use crate::telemetry::ProcessorMetrics;
 
 /// The duty to say what became of a part of a request. Dropping it unused asks the sender to try again.
 #[derive(Debug)]
@@ -28,12 +29,30 @@ struct State {
     /// Whether anything was kept, or dropped on purpose.
     any_kept: bool,
     error: Option<ExportError>,
+    /// Spans that were dropped on purpose, and where they count under which word.
+    dropped: usize,
+    counting: Option<(ProcessorMetrics, &'static str)>,
 }
 
 /// Cuts the duty for a request into shares for parts of so many spans. The request is acknowledged when
 /// all that it held is delivered, dropped on purpose, or refused; if one part can still succeed, all of
 /// it comes again.
 pub(super) fn split(ack: Ack, parts: &[usize]) -> Vec<Share> {
+    split_into(ack, parts, None)
+}
+
+/// The same, for a processor that drops parts on purpose for this reason. They count once the request is
+/// acknowledged: one that comes again is looked at again.
+pub(super) fn split_counting(
+    ack: Ack,
+    parts: &[usize],
+    metrics: ProcessorMetrics,
+    reason: &'static str,
+) -> Vec<Share> {
+    split_into(ack, parts, Some((metrics, reason)))
+}
+
+fn split_into(ack: Ack, parts: &[usize], counting: Option<(ProcessorMetrics, &'static str)>) -> Vec<Share> {
     if parts.is_empty() {
         ack.complete(Ok(Delivered::default()));
         return Vec::new();
@@ -45,6 +64,8 @@ pub(super) fn split(ack: Ack, parts: &[usize]) -> Vec<Share> {
         rejected: Vec::new(),
         any_kept: false,
         error: None,
+        dropped: 0,
+        counting,
     };
     let joint = Arc::new(Joint(Mutex::new(state)));
     parts.iter().map(|spans| Share { joint: Arc::clone(&joint), spans: *spans, is_used: false }).collect()
@@ -61,6 +82,20 @@ impl Share {
         self.is_used = true;
         self.joint.answer(delivery, self.spans);
     }
+
+    /// Says that the part was dropped on purpose.
+    pub(super) fn dropped(self) {
+        self.joint.state().dropped += self.spans;
+        self.complete(Ok(Delivered::default()));
+    }
+
+    /// Answers for another part of the same request from now on, too.
+    pub(super) fn absorb(&mut self, mut other: Self) {
+        debug_assert!(Arc::ptr_eq(&self.joint, &other.joint), "parts of other requests have other answers");
+        other.is_used = true;
+        self.spans += other.spans;
+        self.joint.state().open -= 1;
+    }
 }
 
 impl Drop for Share {
@@ -72,8 +107,12 @@ impl Drop for Share {
 }
 
 impl Joint {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn answer(&self, delivery: Delivery, spans: usize) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         state.open = state.open.saturating_sub(1);
         match delivery {
             Ok(Delivered { refusals }) => {
@@ -86,7 +125,11 @@ impl Joint {
         if state.open == 0
             && let Some(ack) = state.ack.take()
         {
-            ack.complete(state.outcome());
+            let outcome = state.outcome();
+            if let (Ok(_), 1.., Some((metrics, reason))) = (&outcome, state.dropped, &state.counting) {
+                metrics.dropped(reason, state.dropped);
+            }
+            ack.complete(outcome);
         }
     }
 }

@@ -10,14 +10,15 @@ use serde::Deserialize;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::acks::split;
 use super::matching::Problem;
 use super::parts::{Outlet, Part};
 use crate::otlp::footprint;
-use crate::otlp::pieces::{self, Piece};
+use crate::otlp::pieces::{self, Piece, Place};
 use crate::pipeline::{Ack, ComponentId, RequestMetadata, TraceExporter, TraceRequest};
-use crate::telemetry::ProcessorMetrics;
+use crate::telemetry::{ProcessorMetrics, TaskGuard};
 use crate::units;
 
 /// Parts that may wait for the batch; more wait outside, holding their senders back.
@@ -77,15 +78,24 @@ impl BatchProcessorConfig {
     }
 
     /// The processor, before the next stage; starts its task on the current runtime.
-    pub fn build(&self, metrics: ProcessorMetrics, next: Arc<dyn TraceExporter>) -> Arc<dyn TraceExporter> {
+    pub fn build(
+        &self,
+        metrics: ProcessorMetrics,
+        guard: TaskGuard,
+        next: Arc<dyn TraceExporter>,
+    ) -> Arc<dyn TraceExporter> {
         let (input, waiting) = mpsc::channel(WAITING);
-        let outlet = Outlet::new(next);
-        let batch = Batch::new(self.clone(), outlet.clone(), metrics.clone());
-        let worker = tokio::spawn(batch.run(waiting));
+        let (outlet, hurried) = (Outlet::new(next), CancellationToken::new());
+        let batch = Batch::new(self.clone(), outlet.clone(), metrics.clone(), hurried.clone());
+        let worker = tokio::spawn(async move {
+            batch.run(waiting).await;
+            guard.finished();
+        });
         Arc::new(BatchProcessor {
             config: self.clone(),
             metrics,
             outlet,
+            hurried,
             input: Mutex::new(Some(input)),
             worker: Mutex::new(Some(worker)),
         })
@@ -96,6 +106,8 @@ struct BatchProcessor {
     config: BatchProcessorConfig,
     metrics: ProcessorMetrics,
     outlet: Outlet,
+    /// Cancelled when nothing is to wait any longer.
+    hurried: CancellationToken,
     input: Mutex<Option<mpsc::Sender<Part>>>,
     worker: Mutex<Option<JoinHandle<()>>>,
 }
@@ -105,8 +117,22 @@ impl BatchProcessor {
         self.metrics.incoming(request.span_count());
         // A closed channel drops the shares, which asks the sender to try again.
         let Some(input) = self.input.lock().await.clone() else { return };
-        for part in cut(request, ack, &self.config) {
-            if input.send(part).await.is_err() {
+        let (max_spans, max_bytes) = (self.config.send_batch_max_size, self.config.send_batch_max_bytes);
+        let spans = request.span_count();
+        if is_within(max_spans, spans) && (max_bytes == 0 || is_within(max_bytes, request.body.encoded_len()))
+        {
+            if let Some(share) = split(ack, &[spans]).pop() {
+                // A share that comes back from a closed channel is dropped, too.
+                let _ = input.send(Part { request, share }).await;
+            }
+            return;
+        }
+        let places = pieces::places(&request.body);
+        let packed = cut(&places, max_spans, max_bytes);
+        let counts: Vec<usize> = packed.iter().map(Vec::len).collect();
+        // One after the other, as each has its own copy of what may be a large resource.
+        for (piece, share) in packed.iter().zip(split(ack, &counts)) {
+            if input.send(Part { request: of_piece(&request, piece), share }).await.is_err() {
                 return;
             }
         }
@@ -132,35 +158,34 @@ impl TraceExporter for BatchProcessor {
         Box::pin(self.take(request, ack))
     }
 
+    fn hurry(&self) {
+        self.hurried.cancel();
+        self.outlet.next.hurry();
+    }
+
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.stop())
     }
 }
 
-/// A request as parts that no batch is too small for.
-fn cut(request: Arc<TraceRequest>, ack: Ack, config: &BatchProcessorConfig) -> Vec<Part> {
-    let (max_spans, max_bytes) = (config.send_batch_max_size, config.send_batch_max_bytes);
-    let spans = request.span_count();
-    let is_small = |limit: usize, size: usize| limit == 0 || size <= limit;
-    if is_small(max_spans, spans) && (max_bytes == 0 || is_small(max_bytes, request.body.encoded_len())) {
-        return split(ack, &[spans])
-            .into_iter()
-            .map(|share| Part { request: Arc::clone(&request), share })
-            .collect();
-    }
-    let places = pieces::places(&request.body);
-    let max_bytes = if max_bytes == 0 { usize::MAX } else { max_bytes };
-    let max_spans = if max_spans == 0 { usize::MAX } else { max_spans };
-    let packed: Vec<Piece<'_>> = pieces::pack(&places, max_bytes).into_iter().flatten().collect();
-    let packed: Vec<_> = packed.iter().flat_map(|piece| piece.chunks(max_spans)).collect();
-    let counts: Vec<usize> = packed.iter().map(|piece| piece.len()).collect();
-    let requests = packed.into_iter().map(|piece| {
-        let body = pieces::request(piece);
-        let metadata = RequestMetadata { bytes: body.encoded_len(), ..request.metadata.clone() };
-        let held = request.held.more(footprint(&body));
-        Arc::new(TraceRequest { body, encoded: None, metadata, held })
-    });
-    requests.zip(split(ack, &counts)).map(|(request, share)| Part { request, share }).collect()
+/// Pieces that no batch is too small for; a limit of 0 is none.
+fn cut<'a>(places: &[Place<'a>], max_spans: usize, max_bytes: usize) -> Vec<Piece<'a>> {
+    let limit = |limit: usize| if limit == 0 { usize::MAX } else { limit };
+    let packed = pieces::pack(places, limit(max_bytes)).into_iter().flatten();
+    packed.flat_map(|piece| piece.chunks(limit(max_spans)).map(<[_]>::to_vec).collect::<Vec<_>>()).collect()
+}
+
+/// A piece of a request as a request.
+fn of_piece(request: &TraceRequest, piece: &[Place<'_>]) -> Arc<TraceRequest> {
+    let body = pieces::request(piece);
+    let metadata = RequestMetadata { bytes: body.encoded_len(), ..request.metadata.clone() };
+    let held = request.held.more(footprint(&body));
+    Arc::new(TraceRequest { body, encoded: None, metadata, held })
+}
+
+/// A limit of 0 is none.
+fn is_within(limit: usize, size: usize) -> bool {
+    limit == 0 || size <= limit
 }
 
 /// The batch that is being filled.
@@ -172,18 +197,34 @@ struct Batch {
     spans: usize,
     bytes: usize,
     due: Option<Instant>,
+    hurried: CancellationToken,
 }
 
 impl Batch {
-    fn new(config: BatchProcessorConfig, outlet: Outlet, metrics: ProcessorMetrics) -> Self {
-        Self { config, outlet, metrics, parts: Vec::new(), spans: 0, bytes: 0, due: None }
+    fn new(
+        config: BatchProcessorConfig,
+        outlet: Outlet,
+        metrics: ProcessorMetrics,
+        hurried: CancellationToken,
+    ) -> Self {
+        Self { config, outlet, metrics, parts: Vec::new(), spans: 0, bytes: 0, due: None, hurried }
     }
 
     async fn run(mut self, mut waiting: mpsc::Receiver<Part>) {
         loop {
-            let received = match self.due {
-                None => Some(waiting.recv().await),
-                Some(due) => tokio::time::timeout_at(due, waiting.recv()).await.ok(),
+            let time_is_up = async {
+                match self.due {
+                    None => std::future::pending().await,
+                    Some(due) => {
+                        let _ = self.hurried.run_until_cancelled(tokio::time::sleep_until(due)).await;
+                    }
+                }
+            };
+            // In haste, what is there already still becomes one batch.
+            let received = tokio::select! {
+                biased;
+                part = waiting.recv() => Some(part),
+                () = time_is_up => None,
             };
             match received {
                 Some(Some(part)) => self.add(part).await,
@@ -195,9 +236,8 @@ impl Batch {
 
     async fn add(&mut self, part: Part) {
         let (spans, bytes) = (part.share.spans(), size(&part.request));
-        let is_over = |limit: usize, size: usize| limit != 0 && size > limit;
-        if is_over(self.config.send_batch_max_size, self.spans + spans)
-            || is_over(self.config.send_batch_max_bytes, self.bytes + bytes)
+        if !is_within(self.config.send_batch_max_size, self.spans + spans)
+            || !is_within(self.config.send_batch_max_bytes, self.bytes + bytes)
         {
             self.flush(true).await;
         }
@@ -232,124 +272,4 @@ fn size(request: &TraceRequest) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::super::testing::{Recorder, request_of, span};
-    use super::*;
-    use crate::pipeline::{DeliveryFuture, ack_channel};
-    use crate::telemetry::Metrics;
-
-    fn config(config: serde_json::Value) -> BatchProcessorConfig {
-        let config: BatchProcessorConfig = serde_json::from_value(config).unwrap();
-        assert_eq!(config.validate(), []);
-        config
-    }
-
-    fn start(settings: serde_json::Value) -> (Arc<Recorder>, Arc<dyn TraceExporter>) {
-        let next = Recorder::new();
-        let metrics = Metrics::default().processor("batch");
-        let stage = config(settings).build(metrics, Arc::clone(&next) as Arc<dyn TraceExporter>);
-        (next, stage)
-    }
-
-    async fn give(stage: &Arc<dyn TraceExporter>, ids: std::ops::Range<u8>) -> DeliveryFuture {
-        let (ack, delivery) = ack_channel();
-        let request = request_of(ids.map(|id| span(id, id, "chat")).collect());
-        stage.export(Arc::new(request), ack).await;
-        delivery
-    }
-
-    #[tokio::test]
-    async fn a_batch_is_sent_when_it_is_full() {
-        let (next, stage) = start(json!({"send_batch_size": 3, "timeout": "1h"}));
-        let deliveries = [give(&stage, 1..2).await, give(&stage, 2..4).await];
-        for delivery in deliveries {
-            delivery.await.unwrap();
-        }
-        assert_eq!(next.span_ids(), [vec![1, 2, 3]]);
-    }
-
-    #[tokio::test]
-    async fn a_batch_is_sent_when_it_is_time() {
-        for timeout in ["20ms", "0s"] {
-            let (next, stage) = start(json!({"timeout": timeout}));
-            give(&stage, 1..3).await.await.unwrap();
-            assert_eq!(next.span_ids(), [vec![1, 2]]);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_batch_is_sent_when_it_has_the_bytes() {
-        let (next, stage) = start(json!({"send_batch_bytes": 100, "timeout": "1h"}));
-        let first = give(&stage, 1..2).await;
-        let second = give(&stage, 2..3).await;
-        first.await.unwrap();
-        second.await.unwrap();
-        assert_eq!(next.span_ids(), [vec![1, 2]]);
-    }
-
-    #[tokio::test]
-    async fn what_waits_is_sent_at_the_end() {
-        let (next, stage) = start(json!({"timeout": "1h"}));
-        let delivery = give(&stage, 1..3).await;
-        stage.shutdown().await;
-        delivery.await.unwrap();
-        assert_eq!(next.span_ids(), [vec![1, 2]]);
-        assert!(*next.stopped.lock().unwrap());
-        assert!(give(&stage, 3..4).await.await.is_err());
-    }
-
-    #[tokio::test]
-    async fn stages_that_wait_end_one_after_the_other() {
-        let (next, second) = start(json!({"timeout": "1h"}));
-        let first = config(json!({"timeout": "1h"})).build(Metrics::default().processor("first"), second);
-        let delivery = give(&first, 1..3).await;
-        first.shutdown().await;
-        delivery.await.unwrap();
-        assert_eq!(next.span_ids(), [vec![1, 2]]);
-    }
-
-    #[test]
-    fn limits_below_the_target_are_named() {
-        let config: BatchProcessorConfig =
-            serde_json::from_value(json!({"send_batch_max_size": 10})).unwrap();
-        assert_eq!(config.validate()[0].0, "send_batch_max_size");
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        /// Every span goes on once, no batch is above its limits, and every request is answered.
-        #[test]
-        fn batches_hold_every_span_once_and_keep_the_limits(
-            sizes in proptest::collection::vec(1_u8..20, 1..12),
-            max_spans in 5_usize..15,
-            max_bytes in 300_usize..900,
-        ) {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-            let (next, expected) = runtime.block_on(async {
-                let (next, stage) = start(json!({
-                    "timeout": "2ms", "send_batch_size": 5, "send_batch_max_size": max_spans,
-                    "send_batch_bytes": 300, "send_batch_max_bytes": max_bytes,
-                }));
-                let (mut id, mut deliveries) = (0, Vec::new());
-                for size in sizes {
-                    deliveries.push(give(&stage, id..id + size).await);
-                    id += size;
-                }
-                for delivery in deliveries {
-                    delivery.await.unwrap();
-                }
-                (next, (0..id).collect::<Vec<_>>())
-            });
-            let mut seen: Vec<u8> = next.span_ids().concat();
-            seen.sort_unstable();
-            prop_assert_eq!(seen, expected);
-            for request in next.taken() {
-                prop_assert!(request.span_count() <= max_spans);
-                prop_assert!(request.body.encoded_len() <= max_bytes);
-            }
-        }
-    }
-}
+mod tests;

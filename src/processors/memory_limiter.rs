@@ -198,6 +198,10 @@ impl TraceExporter for MemoryLimiter {
         Box::pin(self.take(request, ack))
     }
 
+    fn hurry(&self) {
+        self.next.hurry();
+    }
+
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         self.next.shutdown()
     }

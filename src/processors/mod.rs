@@ -36,7 +36,7 @@ pub use redact::RedactConfig;
 pub use sampler::{ProbabilisticSamplerConfig, SamplerMode};
 pub use stage::Shared;
 pub use tail_sampling::{
-    AndConfig, BooleanAttributeConfig, DecisionCacheConfig, DropConfig, GenAiUsageConfig, LatencyConfig,
-    NumericAttributeConfig, PolicyConfig, PolicyKind, ProbabilisticConfig, SpanCountConfig, StatusCode,
-    StatusCodeConfig, StringAttributeConfig, TailSamplingConfig,
+    AndConfig, BooleanAttributeConfig, DecisionCacheConfig, Decisions, DropConfig, GenAiUsageConfig,
+    LatencyConfig, NumericAttributeConfig, PolicyConfig, PolicyKind, ProbabilisticConfig, Remembered,
+    SpanCountConfig, StatusCode, StatusCodeConfig, StringAttributeConfig, TailSamplingConfig,
 };

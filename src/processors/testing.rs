@@ -3,12 +3,14 @@
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
+use prometheus_client::metrics::counter::Counter;
 
 use crate::otlp::model::any_value::Value;
 use crate::otlp::model::{AnyValue, ExportTraceServiceRequest, KeyValue, ResourceSpans, ScopeSpans, Span};
 use crate::pipeline::{
     Ack, ComponentId, Delivered, Delivery, ExportError, TraceExporter, TraceRequest, ack_channel,
 };
+use crate::telemetry::{Health, TaskGuard};
 
 type Judge = Box<dyn Fn(&TraceRequest) -> Delivery + Send + Sync>;
 
@@ -18,6 +20,7 @@ pub(super) struct Recorder {
     taken: Mutex<Vec<Arc<TraceRequest>>>,
     failures: Mutex<Vec<ExportError>>,
     judge: Mutex<Option<Judge>>,
+    pub(super) hurried: Mutex<bool>,
     pub(super) stopped: Mutex<bool>,
 }
 
@@ -28,6 +31,7 @@ impl Recorder {
             taken: Mutex::default(),
             failures: Mutex::default(),
             judge: Mutex::default(),
+            hurried: Mutex::default(),
             stopped: Mutex::default(),
         })
     }
@@ -83,10 +87,19 @@ impl TraceExporter for Recorder {
         Box::pin(async {})
     }
 
+    fn hurry(&self) {
+        *self.hurried.lock().unwrap() = true;
+    }
+
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         *self.stopped.lock().unwrap() = true;
         Box::pin(async {})
     }
+}
+
+/// A guard for a task that nobody asks about.
+pub(super) fn guard() -> TaskGuard {
+    Health::default().task("processors.test", "task", Counter::default())
 }
 
 /// Every span of a body.

@@ -70,6 +70,12 @@ impl Health {
         handle
     }
 
+    /// Watches over a task of a component that has nothing else to say, and is heard of only if the task dies: see
+    /// [`HealthHandle::task`].
+    pub fn task(&self, component: &str, name: &'static str, died: Counter) -> TaskGuard {
+        HealthHandle { health: self.clone(), component: component.into() }.task(name, died)
+    }
+
     /// Hears of what is registered with `other` from now on, in the place of what was included under the same name.
     /// With this, something can be started beside what it is to replace, and nobody hears of either too early or
     /// too late.
@@ -309,5 +315,9 @@ mod tests {
         assert!(!health.is_ready());
         assert_eq!(health.report()[1].component, "exporters.mlflow.writer");
         assert_eq!(died.get(), 1);
+        health.task("processors.batch", "worker", died.clone()).finished();
+        assert_eq!(health.report().len(), 2, "who has nothing to say is not heard of");
+        drop(health.task("processors.batch", "worker", died.clone()));
+        assert_eq!((health.report()[2].component.as_str(), died.get()), ("processors.batch.worker", 2));
     }
 }

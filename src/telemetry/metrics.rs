@@ -95,6 +95,12 @@ impl Metrics {
         self.0.processors.handle(id)
     }
 
+    /// Counts the deaths of a component's task, whose name is one of a few fixed words.
+    pub fn task_deaths(&self, component: &str, task: &'static str) -> Counter {
+        let labels = ReasonLabels { component: component.to_owned(), reason: task };
+        self.0.tasks_died.get_or_create_owned(&labels)
+    }
+
     /// All metrics in the OpenMetrics text format.
     ///
     /// # Errors

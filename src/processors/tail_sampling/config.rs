@@ -271,6 +271,14 @@ impl TailSamplingConfig {
         if self.max_bytes == 0 {
             problem("max_bytes", "must be at least 1 byte");
         }
+        for (key, size) in [
+            ("decision_cache.sampled_cache_size", self.decision_cache.sampled_cache_size),
+            ("decision_cache.non_sampled_cache_size", self.decision_cache.non_sampled_cache_size),
+        ] {
+            if size == 0 {
+                problem(key, "must be at least 1: a delivery that is tried again follows the decision");
+            }
+        }
         if self.policies.is_empty() {
             problem("policies", "must name at least one policy, or every trace is dropped");
         }

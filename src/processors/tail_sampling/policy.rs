@@ -2,11 +2,14 @@
 
 use regex::Regex;
 
+use super::super::acks::Share;
 use super::super::matching::compile;
 use super::super::value;
+use super::TraceId;
 use super::config::{PolicyConfig, PolicyKind, StatusCode};
+use super::traces::Fragment;
 use crate::otlp::model::any_value::Value;
-use crate::otlp::model::{ExportTraceServiceRequest, KeyValue, Resource, Span};
+use crate::otlp::model::{KeyValue, Resource, Span};
 
 /// What the Collector hashes where the configuration names no salt.
 const DEFAULT_SALT: &str = "default-hash-seed";
@@ -30,15 +33,41 @@ pub(super) struct Policy {
 
 enum Rule {
     Always,
-    Latency { least: u64, most: u64 },
+    Latency {
+        least: u64,
+        most: u64,
+    },
     Status(Vec<StatusCode>),
-    Text { key: String, values: Vec<String>, patterns: Vec<Regex> },
-    Number { key: String, least: f64, most: f64 },
-    Boolean { key: String, value: bool },
-    Probability { salt: String, threshold: u64 },
-    Spans { least: usize, most: usize },
-    Usage { tokens: Option<f64>, cost: Option<f64>, attributes: Vec<String> },
+    Text {
+        key: String,
+        values: Vec<String>,
+        patterns: Vec<Regex>,
+    },
+    Number {
+        key: String,
+        least: f64,
+        most: f64,
+    },
+    Boolean {
+        key: String,
+        value: bool,
+    },
+    Probability {
+        salt: String,
+        threshold: u64,
+    },
+    Spans {
+        least: usize,
+        most: usize,
+    },
+    Usage {
+        tokens: Option<f64>,
+        cost: Option<f64>,
+        attributes: Vec<String>,
+    },
     All(Vec<Policy>),
+    #[cfg(test)]
+    Panic,
 }
 
 impl Policy {
@@ -50,6 +79,12 @@ impl Policy {
     pub(super) fn new(config: &PolicyConfig) -> Result<Self, String> {
         let is_drop = config.kind == PolicyKind::Drop;
         Ok(Self { name: config.name.clone(), is_drop, rule: rule(config)? })
+    }
+
+    /// A policy with a mistake in it.
+    #[cfg(test)]
+    pub(super) fn panicking() -> Self {
+        Self { name: "panic".to_owned(), is_drop: false, rule: Rule::Panic }
     }
 
     /// Whether the policy is about this trace.
@@ -83,6 +118,8 @@ impl Policy {
                     || cost.is_some_and(|least| trace.sum(|pairs| cost_of(pairs, attributes)) >= least)
             }
             Rule::All(policies) => policies.iter().all(|policy| policy.wants(trace)),
+            #[cfg(test)]
+            Rule::Panic => panic!("on purpose"),
         }
     }
 }
@@ -198,19 +235,18 @@ fn hash(salt: &str, id: [u8; 16]) -> u64 {
 
 /// What is known of a trace.
 pub(super) struct Trace<'a> {
-    pub(super) id: [u8; 16],
-    pub(super) bodies: Vec<&'a ExportTraceServiceRequest>,
+    pub(super) id: TraceId,
+    pub(super) parts: &'a [(Fragment, Share)],
 }
 
 impl Trace<'_> {
     fn resources(&self) -> impl Iterator<Item = &Resource> {
-        let resources = self.bodies.iter().flat_map(|body| &body.resource_spans);
+        let resources = self.parts.iter().flat_map(|(fragment, _)| fragment.resources());
         resources.filter_map(|resource_spans| resource_spans.resource.as_ref())
     }
 
     fn spans(&self) -> impl Iterator<Item = &Span> {
-        let resources = self.bodies.iter().flat_map(|body| &body.resource_spans);
-        resources.flat_map(|resource| &resource.scope_spans).flat_map(|scope| &scope.spans)
+        self.parts.iter().flat_map(|(fragment, _)| fragment.spans())
     }
 
     fn any_span(&self, is_such: impl Fn(&Span) -> bool) -> bool {
@@ -239,16 +275,23 @@ impl Trace<'_> {
 mod tests {
     use serde_json::{Value as Json, json};
 
+    use std::sync::Arc;
+
+    use super::super::super::acks::split;
     use super::super::super::testing::{pair, request_of, span, text};
+    use super::super::traces::sort;
     use super::*;
     use crate::otlp::model::Status;
+    use crate::pipeline::ack_channel;
 
     fn wants(policy: Json, spans: Vec<Span>) -> bool {
         let mut config = json!({"name": "p"});
         config.as_object_mut().unwrap().extend(policy.as_object().unwrap().clone());
         let policy = Policy::new(&serde_json::from_value(config).unwrap()).unwrap();
-        let body = request_of(spans).body;
-        policy.wants(&Trace { id: [7; 16], bodies: vec![&body] })
+        let (ack, _) = ack_channel();
+        let share = split(ack, &[spans.len()]).pop().unwrap();
+        let (trace, fragment) = sort(Arc::new(request_of(spans))).pop().unwrap();
+        policy.wants(&Trace { id: trace, parts: &[(fragment, share)] })
     }
 
     fn with(attributes: Vec<KeyValue>) -> Vec<Span> {
@@ -341,7 +384,7 @@ mod tests {
             let policy = share(percentage);
             let ids = (0..1_000_u128)
                 .map(|id| id.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes());
-            ids.filter(|id| policy.wants(&Trace { id: *id, bodies: Vec::new() })).collect::<Vec<_>>()
+            ids.filter(|id| policy.wants(&Trace { id: *id, parts: &[] })).collect::<Vec<_>>()
         };
         let (none, some, all) = (kept(0.0), kept(20.0), kept(100.0));
         assert_eq!((none.len(), all.len()), (0, 1_000));

@@ -1,31 +1,29 @@
-//! The traces that wait for their decision, and the decisions that are remembered.
+//! The traces that wait for their decision.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::parts::Part;
-use super::config::{DecisionCacheConfig, TailSamplingConfig};
+use super::super::acks::Share;
+use super::TraceId;
+use super::config::TailSamplingConfig;
+use super::traces::Fragment;
 
-/// The id of a trace.
-pub(super) type TraceId = [u8; 16];
+/// What a fragment that waits takes beside its spans, about: its entries in the lists, and its share of the answer.
+const ENTRY_BYTES: usize = 256;
 
 /// What is known of a trace that waits.
 pub(super) struct Pending {
-    pub(super) parts: Vec<Part>,
-    bytes: usize,
+    pub(super) parts: Vec<(Fragment, Share)>,
     due: Instant,
 }
 
 /// A part of one trace that has come in.
 pub(super) struct Arrival {
     pub(super) trace: TraceId,
-    pub(super) part: Part,
-    /// The memory of its spans.
-    pub(super) bytes: usize,
-    /// Whether the root of the trace is in it, and has ended.
-    pub(super) has_root: bool,
+    pub(super) fragment: Fragment,
+    pub(super) share: Share,
 }
 
 /// Traces that wait, bounded in number and in bytes.
@@ -54,12 +52,12 @@ impl Waiting {
 
     /// Adds a part to its trace. Says whether the trace is new.
     pub(super) fn add(&mut self, arrival: Arrival, now: Instant) -> bool {
-        let Arrival { trace, part, bytes, has_root } = arrival;
-        self.bytes += bytes;
+        let Arrival { trace, fragment, share } = arrival;
+        self.bytes += fragment.begin_waiting() + ENTRY_BYTES;
         let after_root = now + self.wait_after_root;
+        let has_root = fragment.has_ended_root();
         if let Some(pending) = self.traces.get_mut(&trace) {
-            pending.parts.push(part);
-            pending.bytes += bytes;
+            pending.parts.push((fragment, share));
             if has_root && after_root < pending.due {
                 self.by_due.remove(&(pending.due, trace));
                 pending.due = after_root;
@@ -69,8 +67,20 @@ impl Waiting {
         }
         let due = if has_root { after_root.min(now + self.wait) } else { now + self.wait };
         self.by_due.insert((due, trace));
-        self.traces.insert(trace, Pending { parts: vec![part], bytes, due });
+        self.traces.insert(trace, Pending { parts: vec![(fragment, share)], due });
         true
+    }
+
+    /// Lets no trace wait any longer, now and from now on.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        (self.wait, self.wait_after_root) = (Duration::ZERO, Duration::ZERO);
+        for (trace, pending) in &mut self.traces {
+            if now < pending.due {
+                self.by_due.remove(&(pending.due, *trace));
+                pending.due = now;
+                self.by_due.insert((now, *trace));
+            }
+        }
     }
 
     /// When the next trace is to be decided on.
@@ -93,48 +103,7 @@ impl Waiting {
     pub(super) fn pop(&mut self) -> Option<(TraceId, Pending)> {
         let (_, trace) = self.by_due.pop_first()?;
         let pending = self.traces.remove(&trace)?;
-        self.bytes -= pending.bytes;
+        self.bytes -= pending.parts.iter().map(|(part, _)| part.end_waiting() + ENTRY_BYTES).sum::<usize>();
         Some((trace, pending))
-    }
-}
-
-/// The latest decisions, so many of each kind.
-pub(super) struct Decisions {
-    known: HashMap<TraceId, bool>,
-    sampled: VecDeque<TraceId>,
-    not_sampled: VecDeque<TraceId>,
-    sizes: DecisionCacheConfig,
-}
-
-impl Decisions {
-    pub(super) fn new(sizes: DecisionCacheConfig) -> Self {
-        Self { known: HashMap::new(), sampled: VecDeque::new(), not_sampled: VecDeque::new(), sizes }
-    }
-
-    pub(super) fn get(&self, trace: &TraceId) -> Option<bool> {
-        self.known.get(trace).copied()
-    }
-
-    /// Remembers a decision, and forgets the oldest of its kind.
-    pub(super) fn add(&mut self, trace: TraceId, is_sampled: bool) {
-        let (order, size) = match is_sampled {
-            true => (&mut self.sampled, self.sizes.sampled_cache_size),
-            false => (&mut self.not_sampled, self.sizes.non_sampled_cache_size),
-        };
-        if size == 0 || self.known.insert(trace, is_sampled).is_some() {
-            return;
-        }
-        order.push_back(trace);
-        if order.len() > size
-            && let Some(oldest) = order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-    }
-
-    /// How many are remembered.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.known.len()
     }
 }
