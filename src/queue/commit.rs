@@ -13,6 +13,9 @@ use super::segment::SegmentId;
 use super::shared::{Io, Shared};
 use super::state::{Pending, State};
 
+/// The name of the thread that writes.
+pub(super) const WRITER: &str = "queue-writer";
+
 impl Shared {
     /// Writes what is appended until the log is closed.
     pub(super) fn run(&self, directory: &Path) {
@@ -87,6 +90,7 @@ impl Shared {
             }
             batch.extend(state.pending.pop_front());
         }
+        state.unanswered = batch.iter().filter(|record| record.answer.is_none()).count() as u64;
         if self.options.when_full == WhenFull::DropOldest {
             let needed = batch.iter().map(Pending::bytes).sum();
             state.make_room(needed, self.options.max_bytes);
@@ -162,6 +166,7 @@ impl Shared {
         let (refused, kept): (Vec<_>, Vec<_>) = batch.into_iter().partition(|record| record.answer.is_some());
         let none_kept = kept.is_empty();
         let mut state = self.state();
+        state.unanswered = 0;
         state.counts.refused_records += refused.len() as u64;
         state.pending_bytes = state.pending_bytes.saturating_sub(refused.iter().map(Pending::bytes).sum());
         for record in kept.into_iter().rev() {
@@ -179,13 +184,27 @@ impl Shared {
         let mut state = self.state();
         let pending = std::mem::take(&mut state.pending);
         state.pending_bytes = 0;
-        state.counts.unwritten_records += pending.len() as u64;
+        let answered = pending.iter().filter(|record| record.answer.is_none()).count() as u64;
+        let unwritten = answered + std::mem::take(&mut state.unanswered);
+        state.counts.unwritten_records += unwritten;
+        let died = state.died;
         drop(state);
-        if !pending.is_empty() {
-            tracing::error!(
-                records = pending.len(),
-                "the queue was closed before these records could be written"
-            );
+        if unwritten > 0 {
+            tracing::error!(records = unwritten, "the queue ended before these records could be written");
+        }
+        let retry_after = self.options.retry_after;
+        for answer in pending.into_iter().filter_map(|record| record.answer) {
+            let error = died.map_or(QueueError::Closed, |thread| QueueError::Died { thread, retry_after });
+            answer.give(Err(error));
+        }
+    }
+
+    /// Takes note that a thread of the log panicked: nothing is taken any more, and nobody waits for it.
+    pub(super) fn die(&self, thread: &'static str) {
+        tracing::error!(thread, "a thread of the queue panicked; the queue takes nothing any more");
+        self.state().died.get_or_insert(thread);
+        if thread == WRITER {
+            self.give_up_pending();
         }
     }
 }

@@ -13,13 +13,24 @@ pub(super) struct Cursor {
     pub(super) done: Sequences,
     /// What was handed out and is not done, and when each was appended.
     pub(super) outstanding: BTreeMap<u64, u64>,
+    /// What was handed out and then taken by a limit: counted when it is known that it was not delivered after all.
+    taken: BTreeMap<u64, Taken>,
     /// When the newest record that was handed out was appended.
     pub(super) last_time: Option<u64>,
     /// Whether it has a reader.
     pub(super) reading: bool,
+    /// Why its reader cannot read on.
+    pub(super) trouble: Option<String>,
     /// Whether `done` differs from its file.
     pub(super) dirty: bool,
     pub(super) counts: Counts,
+}
+
+/// A record that a limit took while the reader had it.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    bytes: u64,
+    expired: bool,
 }
 
 /// What became of the records of a cursor since the log was opened.
@@ -40,8 +51,10 @@ impl Cursor {
             name,
             done,
             outstanding: BTreeMap::new(),
+            taken: BTreeMap::new(),
             last_time: None,
             reading: false,
+            trouble: None,
             dirty: false,
             counts: Counts::default(),
         }
@@ -64,27 +77,54 @@ impl Cursor {
         new
     }
 
+    /// Records that its reader has, whether still wanted or not.
+    pub(super) fn handed_out(&self) -> usize {
+        self.outstanding.len() + self.taken.len()
+    }
+
     /// Its reader delivered a range.
     pub(super) fn ack(&mut self, range: Range<u64>) {
-        self.counts.acked += self.finish(range);
+        let late: Vec<u64> = self.taken.range(range.clone()).map(|(&sequence, _)| sequence).collect();
+        for sequence in &late {
+            self.taken.remove(sequence);
+        }
+        self.counts.acked += self.finish(range) + late.len() as u64;
     }
 
-    /// A limit took a range away; `bytes_of` tells the bytes of so many of it.
-    pub(super) fn drop_range(&mut self, range: Range<u64>, bytes_of: impl FnOnce(u64) -> u64) {
+    /// A limit took a range away; `bytes_of` tells the bytes of so many of it. What the reader has of it is counted
+    /// later, by [`Self::count_taken`] or [`Self::ack`].
+    pub(super) fn drop_range(&mut self, range: Range<u64>, expired: bool, bytes_of: impl Fn(u64) -> u64) {
+        let held: Vec<u64> = self.outstanding.range(range.clone()).map(|(&sequence, _)| sequence).collect();
         let records = self.finish(range);
-        self.counts.dropped_records += records;
-        self.counts.dropped_bytes += bytes_of(records);
+        let each = bytes_of(1);
+        let (held_records, held_bytes) = (held.len() as u64, each * held.len() as u64);
+        self.taken.extend(held.into_iter().map(|sequence| (sequence, Taken { bytes: each, expired })));
+        let bytes = bytes_of(records).saturating_sub(held_bytes);
+        self.counts.dropped(records.saturating_sub(held_records), bytes, expired);
     }
 
-    /// As [`Self::drop_range`], because of age.
-    pub(super) fn expire_range(&mut self, range: Range<u64>, bytes_of: impl FnOnce(u64) -> u64) {
-        let before = self.counts.dropped_records;
-        self.drop_range(range, bytes_of);
-        self.counts.expired_records += self.counts.dropped_records - before;
+    /// The delivery of a range has ended: what a limit took of it is lost.
+    pub(super) fn count_taken(&mut self, range: Range<u64>) {
+        let lost: Vec<(u64, Taken)> =
+            self.taken.range(range).map(|(&sequence, &taken)| (sequence, taken)).collect();
+        for (sequence, taken) in lost {
+            self.taken.remove(&sequence);
+            self.counts.dropped(1, taken.bytes, taken.expired);
+        }
     }
 
     /// Damage took a range away.
     pub(super) fn lose(&mut self, range: Range<u64>) {
         self.counts.damaged += self.finish(range);
+    }
+}
+
+impl Counts {
+    fn dropped(&mut self, records: u64, bytes: u64, expired: bool) {
+        self.dropped_records += records;
+        self.dropped_bytes += bytes;
+        if expired {
+            self.expired_records += records;
+        }
     }
 }

@@ -80,6 +80,14 @@ pub enum QueueError {
         #[source]
         source: Arc<io::Error>,
     },
+    /// A thread of the log panicked: nothing is taken any more.
+    #[error("the thread {thread} of the queue died: restart this process, and please report it")]
+    Died {
+        /// The thread.
+        thread: &'static str,
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The medium failed to give a record; the same read may succeed later.
     #[error("the disk of the queue failed to give a record of {segment}: check the disk")]
     Read {
@@ -122,7 +130,8 @@ impl QueueError {
             Self::Full { retry_after, .. }
             | Self::Busy { retry_after, .. }
             | Self::DiskFull { retry_after, .. }
-            | Self::Write { retry_after, .. } => Some(*retry_after),
+            | Self::Write { retry_after, .. }
+            | Self::Died { retry_after, .. } => Some(*retry_after),
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 //! The log as its users see it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -7,6 +8,7 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 
 use super::QueueError;
+use super::commit::WRITER;
 use super::cursor::Cursor;
 use super::disk::Disk;
 use super::options::{Durability, Options, WhenFull};
@@ -49,17 +51,22 @@ impl Log {
         let directory = directory.to_owned();
         let shared = Arc::new(Shared::new(options, Arc::new(disk), Some(directory), state, io));
         let log = Self { shared, threads: Mutex::default() };
-        log.spawn("queue-writer", Shared::run)?;
+        log.spawn(WRITER, Shared::run)?;
         log.spawn("queue-upkeep", Shared::keep)?;
         Ok((log, recovery))
     }
 
     /// Has a thread do some work on the directory until the log is closed.
-    fn spawn(&self, name: &str, work: fn(&Shared, &Path)) -> Result<(), QueueError> {
+    fn spawn(&self, name: &'static str, work: fn(&Shared, &Path)) -> Result<(), QueueError> {
         let Some(directory) = self.shared.directory.clone() else { return Ok(()) };
         let shared = Arc::clone(&self.shared);
         let at = directory.clone();
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&shared, &at));
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            // Every change of what is shared is whole, also after a panic.
+            if catch_unwind(AssertUnwindSafe(|| work(&shared, &at))).is_err() {
+                shared.die(name);
+            }
+        });
         let thread = thread.map_err(|error| QueueError::Open { directory, source: Arc::new(error) })?;
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         Ok(())
@@ -181,6 +188,11 @@ impl Log {
         self.shared.state().stats(now)
     }
 
+    /// Why it does not do its work, if so: a thread of it died, or a reader gets an error from the medium.
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.state().trouble()
+    }
+
     /// Writes what waits, persists the cursors, and lets other processes have the directory. Appends are refused
     /// from now on; readers read on, but what is acknowledged after this is not persisted.
     ///
@@ -194,10 +206,13 @@ impl Log {
         }
         self.shared.work.notify_all();
         for thread in threads.drain(..) {
-            // They do not panic; if one did, what it was writing was refused.
+            // One that panicked said so, and what it was writing was refused.
             let _ = thread.join();
         }
         self.shared.readable.notify();
+        for cursor in &mut self.shared.state().cursors {
+            cursor.count_taken(0..u64::MAX);
+        }
         let persisted = self.upkeep();
         self.shared.io().lock = None;
         persisted

@@ -1,9 +1,11 @@
 //! The reading side of the state: where a cursor goes on, and what it makes of what it finds there.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::QueueError;
 use super::segment::{Body, Segment, SegmentId};
 use super::state::State;
 
@@ -39,7 +41,7 @@ impl State {
     pub(super) fn place(&self, cursor: usize, from: u64, outstanding: usize) -> Place {
         let Some(cursor) = self.cursors.get(cursor) else { return Place::Nothing };
         let first = cursor.done.first_missing(from);
-        if first >= self.next || cursor.outstanding.len() >= outstanding {
+        if first >= self.next || cursor.handed_out() >= outstanding {
             return Place::Nothing;
         }
         match self.segment_from(first) {
@@ -89,7 +91,7 @@ impl State {
     /// Takes note that a record is too old for a cursor.
     pub(super) fn expire_record(&mut self, cursor: usize, sequence: u64, bytes: u64) {
         if let Some(cursor) = self.cursors.get_mut(cursor) {
-            cursor.expire_range(sequence..sequence + 1, |records| records * bytes);
+            cursor.drop_range(sequence..sequence + 1, true, |records| records * bytes);
         }
     }
 
@@ -111,9 +113,29 @@ impl State {
     pub(super) fn ack(&mut self, cursor: usize, range: Range<u64>, outstanding: usize) -> (bool, bool) {
         let end = range.end.min(self.next);
         let Some(cursor) = self.cursors.get_mut(cursor) else { return (false, false) };
-        let blocked = cursor.outstanding.len() >= outstanding;
+        let blocked = cursor.handed_out() >= outstanding;
         cursor.ack(range.start..end.max(range.start));
-        (blocked, self.front_is_passed() && self.segments.len() > 1)
+        (blocked, self.is_deletable())
+    }
+
+    /// Whether a record that a cursor's reader has should be delivered: not if a limit took it, or it is older than
+    /// `oldest`. Then it is counted as lost.
+    pub(super) fn is_wanted(&mut self, cursor: usize, sequence: u64, oldest: Option<u64>) -> bool {
+        let bytes = self.segment_from(sequence).map_or(0, |segment| segment.bytes_of(1));
+        let Some(cursor) = self.cursors.get_mut(cursor) else { return false };
+        let time = cursor.outstanding.get(&sequence).copied();
+        if time.zip(oldest).is_some_and(|(time, oldest)| time < oldest) {
+            cursor.drop_range(sequence..sequence + 1, true, |records| records * bytes);
+        }
+        cursor.count_taken(sequence..sequence + 1);
+        !cursor.done.contains(sequence)
+    }
+
+    /// Why the log does not do its work.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let died =
+            self.died.map(|thread| QueueError::Died { thread, retry_after: Duration::ZERO }.to_string());
+        died.or_else(|| self.cursors.iter().find_map(|cursor| cursor.trouble.clone()))
     }
 }
 

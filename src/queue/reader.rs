@@ -51,6 +51,8 @@ pub struct Reader {
     open: Option<(SegmentId, Scanner)>,
     /// Since when the medium fails at the present place.
     failing: Option<Duration>,
+    /// Whether it told the log of a trouble.
+    troubled: bool,
     /// How often there was something new when it last looked.
     seen: u64,
 }
@@ -77,9 +79,12 @@ impl Reader {
         {
             return Err(QueueError::CursorInUse { name });
         }
+        if let Some(cursor) = state.cursors.get_mut(cursor) {
+            cursor.count_taken(0..u64::MAX);
+        }
         drop(state);
         let shared = Arc::clone(shared);
-        Ok(Self { shared, cursor, name, next: 0, open: None, failing: None, seen: 0 })
+        Ok(Self { shared, cursor, name, next: 0, open: None, failing: None, troubled: false, seen: 0 })
     }
 
     /// The next record; `None` if there is none now, or as many are outstanding as may be. Reads from a file, so
@@ -150,14 +155,20 @@ impl Reader {
                 self.lose(Some(id), wanted);
                 return Ok(None);
             }
-            Err(error) => return Err(read_error(id, error)),
+            Err(error) if is_the_machines(&error) => return Err(self.trouble(id, error)),
+            Err(error) => {
+                self.failed(id, error)?;
+                self.well();
+                self.lose(Some(id), wanted);
+                return Ok(None);
+            }
         };
         let found = match scanner.next(limit, &wanted) {
             Ok(found) => found,
             Err(error) => return self.failed(id, error).map(|()| None),
         };
         scanner.window().tolerant = false;
-        self.failing = None;
+        self.well();
         match found {
             Found::Record(header, payload) => {
                 self.lose(Some(id), wanted.start..header.sequence);
@@ -192,12 +203,32 @@ impl Reader {
         let now = self.shared.disk.now();
         let since = *self.failing.get_or_insert(now);
         if now.saturating_sub(since) < self.shared.options.read_patience {
-            return Err(read_error(id, error));
+            return Err(self.trouble(id, error));
         }
         if let Some((_, scanner)) = &mut self.open {
             scanner.window().tolerant = true;
         }
         Ok(())
+    }
+
+    /// What to tell of a failed read, and to [`Log::trouble`](super::Log::trouble).
+    fn trouble(&mut self, id: SegmentId, error: io::Error) -> QueueError {
+        self.troubled = true;
+        let text = format!("the disk of the queue failed to give a record of {}: {error}", id.file_name());
+        if let Some(cursor) = self.shared.state().cursors.get_mut(self.cursor) {
+            cursor.trouble = Some(text);
+        }
+        QueueError::Read { segment: id.file_name(), source: Arc::new(error) }
+    }
+
+    /// The present place was read, or passed over.
+    fn well(&mut self) {
+        self.failing = None;
+        if std::mem::take(&mut self.troubled)
+            && let Some(cursor) = self.shared.state().cursors.get_mut(self.cursor)
+        {
+            cursor.trouble = None;
+        }
     }
 
     fn damaged(&mut self, id: SegmentId, range: Range<u64>) {
@@ -223,13 +254,18 @@ impl Drop for Reader {
     fn drop(&mut self) {
         if let Some(cursor) = self.shared.state().cursors.get_mut(self.cursor) {
             cursor.reading = false;
+            cursor.trouble = None;
             cursor.outstanding.clear();
         }
     }
 }
 
-fn read_error(id: SegmentId, error: io::Error) -> QueueError {
-    QueueError::Read { segment: id.file_name(), source: Arc::new(error) }
+/// Whether a file cannot be opened for a reason that lies not with its medium: rights, or a limit of the machine.
+/// Somebody can mend that, so what the file has is not given up.
+fn is_the_machines(error: &io::Error) -> bool {
+    // ENFILE and EMFILE, everywhere.
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::OutOfMemory)
+        || matches!(error.raw_os_error(), Some(23 | 24))
 }
 
 /// Acknowledges records of one cursor: they need no delivery to it any more.
@@ -264,5 +300,23 @@ impl Acker {
         if deletable {
             self.shared.ask_for_upkeep();
         }
+    }
+
+    /// Whether a record that the reader gave should be delivered. `false` once a limit took it, by room or by age, or
+    /// it was acknowledged: its delivery should end, without an acknowledgement. Only with this answer, or when the
+    /// log is closed, is it counted as lost; one that is acknowledged all the same is counted as that alone.
+    pub fn is_wanted(&self, position: Position) -> bool {
+        let oldest = self.shared.oldest_allowed();
+        let mut state = self.shared.state();
+        let wanted = state.is_wanted(self.cursor, position.0, oldest);
+        let deletable = !wanted && state.is_deletable();
+        drop(state);
+        if !wanted {
+            self.shared.readable.notify();
+        }
+        if deletable {
+            self.shared.ask_for_upkeep();
+        }
+        wanted
     }
 }

@@ -61,6 +61,10 @@ pub(super) struct State {
     /// Somebody needs room, or a segment can be deleted.
     pub(super) upkeep_asked: bool,
     pub(super) closing: bool,
+    /// The thread of the log that panicked.
+    pub(super) died: Option<&'static str>,
+    /// Records that are being written and for which nobody waits.
+    pub(super) unanswered: u64,
 }
 
 impl State {
@@ -77,6 +81,8 @@ impl State {
             corrupt_left,
             upkeep_asked: false,
             closing: false,
+            died: None,
+            unanswered: 0,
         }
     }
 
@@ -90,6 +96,9 @@ impl State {
         let retry_after = options.retry_after;
         if self.closing {
             return Err(QueueError::Closed);
+        }
+        if let Some(thread) = self.died {
+            return Err(QueueError::Died { thread, retry_after });
         }
         let limit = options.max_bytes.min(HEADER_BYTES as u64 + u64::from(options.record_bytes));
         if bytes > limit {
@@ -112,7 +121,7 @@ impl State {
     pub(super) fn drop_oldest(&mut self) -> bool {
         let Some(segment) = self.segments.pop_front() else { return false };
         for cursor in &mut self.cursors {
-            cursor.drop_range(0..segment.end, |records| segment.bytes_of(records));
+            cursor.drop_range(0..segment.end, false, |records| segment.bytes_of(records));
         }
         self.bury(&segment);
         true
@@ -128,7 +137,7 @@ impl State {
         while self.segments.front().is_some_and(|segment| segment.times.1 < oldest) {
             let Some(segment) = self.segments.pop_front() else { return };
             for cursor in &mut self.cursors {
-                cursor.expire_range(0..segment.end, |records| segment.bytes_of(records));
+                cursor.drop_range(0..segment.end, true, |records| segment.bytes_of(records));
             }
             self.bury(&segment);
         }
@@ -139,6 +148,11 @@ impl State {
         let floor = self.cursors.iter().map(Cursor::floor).min();
         let front = self.segments.front().map(|segment| segment.end);
         matches!((floor, front), (Some(floor), Some(end)) if end <= floor)
+    }
+
+    /// Whether a segment is not needed, the newest aside.
+    pub(super) fn is_deletable(&self) -> bool {
+        self.segments.len() > 1 && self.front_is_passed()
     }
 
     /// Lets go of the segments that every cursor is past; of the newest only if it has at least `newest_bytes`.
@@ -175,6 +189,7 @@ impl State {
             segment.grow(records.len() as u64, bytes, times.0, times.1);
         }
         self.next += records.len() as u64;
+        self.unanswered = 0;
         self.pending_bytes = self.pending_bytes.saturating_sub(bytes);
         self.count_appended(records.len() as u64, bytes);
     }

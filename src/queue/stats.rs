@@ -53,7 +53,8 @@ pub struct CursorStats {
     pub oldest: Option<Duration>,
     /// Records that were acknowledged.
     pub acked_records: u64,
-    /// Records that a limit took before they were delivered.
+    /// Records that a limit took before they were delivered; of those that the reader has, the ones whose delivery
+    /// ended without success (see [`Acker::is_wanted`](super::Acker::is_wanted)).
     pub dropped_records: u64,
     /// Those of them that were too old.
     pub expired_records: u64,
@@ -96,7 +97,7 @@ impl State {
             name: cursor.name.clone(),
             records,
             bytes,
-            outstanding: cursor.outstanding.len(),
+            outstanding: cursor.handed_out(),
             oldest: oldest.map(|time| Duration::from_millis(now.saturating_sub(time))),
             acked_records: cursor.counts.acked,
             dropped_records: cursor.counts.dropped_records,

@@ -16,11 +16,16 @@ pub(super) enum Fault {
     Error(io::ErrorKind),
     /// It fails, after a part of a write was done.
     Partial(io::ErrorKind),
+    /// It panics.
+    Panic,
     /// The process or the machine dies before it.
     Crash,
     /// The process or the machine dies after a part of a write was done.
     PartialCrash,
 }
+
+/// Makes the error of an `open`.
+pub(super) type Refusal = fn() -> io::Error;
 
 /// What a restart finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +53,8 @@ struct World {
     boots: u64,
     capacity: Option<u64>,
     unreadable: Option<Range<u64>>,
+    /// Why no file can be opened.
+    closed: Option<Refusal>,
     now: Duration,
 }
 
@@ -90,6 +97,11 @@ impl FakeDisk {
     /// Bytes of any segment that cannot be read.
     pub(super) fn make_unreadable(&self, range: Option<Range<u64>>) {
         self.world().unreadable = range;
+    }
+
+    /// No file can be opened, or all can.
+    pub(super) fn refuse_to_open(&self, refusal: Option<Refusal>) {
+        self.world().closed = refusal;
     }
 
     pub(super) fn advance(&self, time: Duration) {
@@ -165,6 +177,7 @@ impl World {
         match fault {
             None => Ok(()),
             Some(Fault::Error(kind)) => Err((kind.into(), false)),
+            Some(Fault::Panic) => panic!("told to"),
             Some(Fault::Partial(kind)) => Err((kind.into(), true)),
             Some(fault @ (Fault::Crash | Fault::PartialCrash)) => {
                 self.crashed = true;
@@ -245,6 +258,9 @@ impl Disk for FakeDisk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let world = self.world();
         world.alive()?;
+        if let Some(refusal) = world.closed {
+            return Err(refusal());
+        }
         let inode = *world.names.get(path).ok_or(io::ErrorKind::NotFound)?;
         Ok(Box::new(FakeFile { disk: self.clone(), inode, boot: world.boots }))
     }

@@ -49,6 +49,14 @@ pub(super) fn open(disk: &FakeDisk, options: Options) -> (Log, Recovery) {
     Log::open(directory(), options, disk.clone()).unwrap()
 }
 
+/// The same log in files and in memory.
+pub(super) fn both(options: &Options) -> [(FakeDisk, Log); 2] {
+    let (files, memory) = (FakeDisk::default(), FakeDisk::default());
+    let in_files = open(&files, options.clone()).0;
+    let in_memory = Log::memory_with_clock(options.clone(), memory.clone()).unwrap();
+    [(files, in_files), (memory, in_memory)]
+}
+
 /// Appends records with these numbers, all of one length.
 pub(super) fn append(log: &Log, numbers: std::ops::Range<u64>, length: usize) {
     for number in numbers {

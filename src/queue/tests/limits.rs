@@ -3,16 +3,8 @@
 use std::time::Duration;
 
 use super::fake::FakeDisk;
-use super::harness::{CURSORS, append, deliver, drain, left, numbers, open, options, payload};
+use super::harness::{CURSORS, append, both, deliver, drain, left, numbers, open, options, payload};
 use crate::queue::{Log, Options, QueueError, WhenFull};
-
-/// The same log in files and in memory.
-fn both(options: &Options) -> [(FakeDisk, Log); 2] {
-    let (files, memory) = (FakeDisk::default(), FakeDisk::default());
-    let in_files = open(&files, options.clone()).0;
-    let in_memory = Log::memory_with_clock(options.clone(), memory.clone()).unwrap();
-    [(files, in_files), (memory, in_memory)]
-}
 
 /// Tries until there is room: it is made in the background.
 fn append_when_possible(log: &Log, number: u64) {

@@ -8,3 +8,5 @@ mod harness;
 mod limits;
 mod model;
 mod system;
+mod trouble;
+mod wanted;
