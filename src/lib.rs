@@ -128,6 +128,8 @@ pub mod __private {
 pub mod commands;
 #[cfg(feature = "gateway")]
 pub mod config;
+#[cfg(feature = "_backend")]
+mod dates;
 #[cfg(any(feature = "autolog", feature = "gateway"))]
 mod document;
 #[cfg(feature = "client")]
@@ -136,6 +138,8 @@ pub mod evaluate;
 pub mod exporter;
 #[cfg(feature = "_backend")]
 pub mod exporters;
+#[cfg(feature = "_backend")]
+mod hints;
 #[cfg(feature = "_backend")]
 pub mod mapping;
 #[cfg(feature = "_backend")]

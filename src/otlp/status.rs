@@ -6,6 +6,7 @@ use prost::Message;
 use serde_json::json;
 
 use super::Encoding;
+use crate::hints;
 
 /// Canonical codes of gRPC that this program answers with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,11 +86,11 @@ impl Status {
         Self { code: code as i32, message: message.into(), details: details.into_iter().collect() }
     }
 
-    /// The waiting time of the [`RetryInfo`], if there is one.
+    /// The waiting time of the [`RetryInfo`], if there is one; an hour, if it is longer.
     pub fn retry_after(&self) -> Option<Duration> {
         let info = self.details.iter().find(|detail| detail.type_url == RETRY_INFO)?;
         let delay = RetryInfo::decode(info.value.as_slice()).ok()?.retry_delay?;
-        Some(Duration::new(u64::try_from(delay.seconds).ok()?, u32::try_from(delay.nanos).ok()?))
+        hints::retry_delay(delay.seconds, delay.nanos)
     }
 
     /// The body of an HTTP answer.
@@ -127,6 +128,12 @@ mod tests {
         let decoded = Status::decode(status.encode_to_vec().as_slice()).unwrap();
         assert_eq!(decoded.retry_after(), Some(Duration::from_millis(1500)));
         assert_eq!(decoded.code, 14);
+    }
+
+    #[test]
+    fn a_waiting_time_without_end_is_an_hour() {
+        let status = Status::new(Code::Unavailable, "busy", Some(Duration::MAX));
+        assert_eq!(status.retry_after(), Some(Duration::from_secs(3_600)));
     }
 
     #[test]

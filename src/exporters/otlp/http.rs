@@ -1,7 +1,7 @@
 //! OTLP over HTTP, in protobuf.
 
 use std::io::Write as _;
-use std::time::Duration;
+use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
@@ -12,6 +12,7 @@ use secrecy::ExposeSecret as _;
 use super::answer::{failure, success, with_sources};
 use super::config::{Compression, OtlpHttpExporterConfig, TlsConfig};
 use super::{BadSetting, Transport, tls};
+use crate::hints;
 use crate::otlp::{Encoding, Refusal};
 use crate::pipeline::ExportError;
 
@@ -86,7 +87,7 @@ impl Transport for HttpTransport {
         let response = request.send().await.map_err(passing)?;
         let status = response.status();
         let content_type = header(&response, CONTENT_TYPE);
-        let retry_after = header(&response, RETRY_AFTER).parse().ok().map(Duration::from_secs);
+        let retry_after = hints::retry_after(&header(&response, RETRY_AFTER), SystemTime::now());
         let answer = read(response).await;
         if status.is_success() {
             // The spans are kept, whatever became of the rest of the answer.

@@ -41,7 +41,7 @@ impl Backoff {
         self.interval = self.interval.mul_f64(FACTOR).min(self.config.max_interval);
         let pause = after.map_or(jittered, |after| after.max(jittered));
         let limit = self.config.max_elapsed_time.unwrap_or(LIMIT);
-        (limit.is_zero() || self.started.elapsed() + pause <= limit).then_some(pause)
+        (limit.is_zero() || self.started.elapsed().saturating_add(pause) <= limit).then_some(pause)
     }
 }
 

@@ -14,8 +14,9 @@ use tokio::sync::Semaphore;
 
 use super::answer::{self, Answer};
 use super::credentials::Credentials;
-use super::retry::{Backoff, parse_retry_after};
+use super::retry::Backoff;
 use super::{RestError, RestOptions, RetryConfig, tls};
+use crate::hints;
 use crate::mlflow::tracking_uri::percent_decode;
 use crate::tls::install_crypto_provider;
 
@@ -194,7 +195,7 @@ async fn read(mut response: reqwest::Response) -> Result<Answer, reqwest::Error>
     let mut answer = Answer {
         status: response.status(),
         location: text(header::LOCATION),
-        retry_after: text(header::RETRY_AFTER).and_then(|text| parse_retry_after(&text, SystemTime::now())),
+        retry_after: text(header::RETRY_AFTER).and_then(|text| hints::retry_after(&text, SystemTime::now())),
         body: Bytes::new(),
     };
     let mut body = BytesMut::new();

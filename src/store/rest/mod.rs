@@ -14,7 +14,6 @@ mod client;
 mod config;
 mod credentials;
 mod databricks;
-pub(in crate::store) mod dates;
 mod environment;
 mod error;
 mod experiments;

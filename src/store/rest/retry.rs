@@ -1,11 +1,10 @@
 //! When a failing request is sent again.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rand::RngExt;
 use tokio::time::Instant;
 
-use super::dates::days_from_date;
 use super::{RestError, RetryConfig};
 
 /// How often a 500 is tried again before it counts as caused by the data.
@@ -70,7 +69,7 @@ impl Backoff {
         let jittered = ceiling.mul_f64(rand::rng().random_range(0.0..=1.0));
         let wait = error.after().map_or(jittered, |after| after.max(jittered));
         let limit = self.config.max_elapsed_time;
-        (limit.is_zero() || self.started.elapsed() + wait <= limit).then_some(wait)
+        (limit.is_zero() || self.started.elapsed().saturating_add(wait) <= limit).then_some(wait)
     }
 }
 
@@ -78,34 +77,6 @@ impl Backoff {
 fn ceiling(config: &RetryConfig, retries: u32) -> Duration {
     let doubled = 2_u32.checked_pow(retries).and_then(|factor| config.initial_interval.checked_mul(factor));
     doubled.unwrap_or(config.max_interval).min(config.max_interval)
-}
-
-/// Reads `Retry-After`: seconds, or the date of RFC 9110 section 5.6.7 (`Sun, 06 Nov 1994 08:49:37 GMT`).
-pub(super) fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = http_date(text)?;
-    Some(date.duration_since(now).unwrap_or(Duration::ZERO))
-}
-
-fn http_date(text: &str) -> Option<SystemTime> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut words = text.split_once(", ")?.1.split([' ', ':']);
-    let day: u64 = words.next()?.parse().ok()?;
-    let month_name = words.next()?;
-    let month = MONTHS.iter().position(|month| *month == month_name)? as u64 + 1;
-    let year: u64 = words.next()?.parse().ok().filter(|year| (1970..=9999).contains(year))?;
-    let hour: u64 = words.next()?.parse().ok()?;
-    let minute: u64 = words.next()?.parse().ok()?;
-    let second: u64 = words.next()?.parse().ok()?;
-    if day > 31 || hour > 23 || minute > 59 || second > 60 || words.next() != Some("GMT") {
-        return None;
-    }
-    let seconds = ((days_from_date(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
-    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
@@ -160,19 +131,5 @@ mod tests {
         assert!(backoff.next(&internal).is_some());
         assert!(backoff.next(&internal).is_some());
         assert_eq!(backoff.next(&internal), None);
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 - 10);
-        assert_eq!(parse_retry_after("120", now), Some(Duration::from_secs(120)));
-        let ten = Some(Duration::from_secs(10));
-        assert_eq!(parse_retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), ten);
-        assert_eq!(parse_retry_after("Thu, 01 Jan 1970 00:00:00 GMT", now), Some(Duration::ZERO));
-        let leap = SystemTime::UNIX_EPOCH + Duration::from_secs(951_782_400);
-        assert_eq!(parse_retry_after("Tue, 29 Feb 2000 00:00:10 GMT", leap), ten);
-        for bad in ["soon", "-1", "Sun, 06 Nov 1994 08:49:37 PST", "Sun, 06 Foo 1994 08:49:37 GMT"] {
-            assert_eq!(parse_retry_after(bad, now), None, "{bad}");
-        }
     }
 }

@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::RestStore;
-use super::dates::{from_duration, from_rfc3339};
+use crate::dates::{from_duration, from_rfc3339};
 use crate::mapping::runs::{StoredRunTrace, TraceVersion};
 use crate::mlflow::entities::Search;
 use crate::mlflow::records::{Cost, TokenUsage, TraceState};

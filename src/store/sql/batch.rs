@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use crate::dates::to_rfc3339;
 use crate::mapping::{EndMark, StoredTrace, TraceUpdate, TraceWrite, merge};
 use crate::semconv::mlflow::ARTIFACT_LOCATION;
 use crate::semconv::otel_mlflow::END_AWAITED;
-use crate::store::rest::dates::to_rfc3339;
 
 use super::artifacts::append_to_uri_path;
 use super::{RefusedUpdate, now_ms};

@@ -7,11 +7,12 @@ use serde_json::json;
 use super::spans::Spans;
 use super::trace_info::{FoundTexts, Texts, metadata, tags};
 use super::{FoundTrace, refused, v2};
+use crate::dates;
 use crate::mapping::{TraceUpdate, TraceWrite, merge};
 use crate::mlflow::records::{TraceRecord, TraceState};
 use crate::otlp::Refusal;
 use crate::semconv::mlflow::ARTIFACT_LOCATION;
-use crate::store::rest::{RestError, RestStore, dates};
+use crate::store::rest::{RestError, RestStore};
 
 #[derive(Deserialize)]
 struct Envelope {

@@ -7,10 +7,11 @@ use serde_json::{Map, Value, json};
 use super::ask::{self, V3};
 use super::json::{or_default, put, some};
 use super::traces;
+use crate::dates;
 use crate::mlflow::entities::{
     Assessment, AssessmentError, AssessmentSource, AssessmentValue, NewAssessment, SourceKind,
 };
-use crate::store::rest::{RestStore, dates};
+use crate::store::rest::RestStore;
 use crate::store::tracking::TrackingError;
 
 #[derive(Deserialize)]

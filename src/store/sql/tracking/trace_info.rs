@@ -5,10 +5,10 @@ use serde_json::{Map, Value as Json, json};
 use super::assessments;
 use super::session::{Fault, Row, Session, values};
 use super::traces::no_trace;
+use crate::dates::{to_duration, to_rfc3339};
 use crate::mapping::{COST_KEYS, TOKEN_KEYS};
 use crate::mlflow::entities::{Assessment, AssessmentValue};
 use crate::semconv::mlflow::{TRACE_NAME, TRACE_SESSION};
-use crate::store::rest::dates::{to_duration, to_rfc3339};
 use crate::store::tracking::TrackingError;
 
 const BY_ID: &str = "

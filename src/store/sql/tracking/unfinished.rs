@@ -2,9 +2,9 @@
 
 use super::SqlStore;
 use super::session::{Fault, Session, values};
+use crate::dates::to_rfc3339;
 use crate::mlflow::records::TraceState;
 use crate::semconv::otel_mlflow::{END_AWAITED, END_NOT_RECEIVED};
-use crate::store::rest::dates::to_rfc3339;
 use crate::store::tracking::Answer;
 
 /// Traces of one transaction: their rows are locked until its end.

@@ -2,7 +2,7 @@
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar, counted in years that start in March,
 /// so that a leap day comes last. Dates before 1970 give 0.
-pub(super) fn days_from_date(year: u64, month: u64, day: u64) -> u64 {
+pub(crate) fn days_from_date(year: u64, month: u64, day: u64) -> u64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year.saturating_sub(1), month + 9) };
     let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
     days.saturating_sub(719_469)
@@ -22,7 +22,7 @@ fn date_from_days(days: u64) -> (u64, u64, u64) {
 }
 
 /// Milliseconds since the Unix epoch as RFC 3339 in UTC; a time before it counts as the epoch.
-pub(in crate::store) fn to_rfc3339(milliseconds: i64) -> String {
+pub(crate) fn to_rfc3339(milliseconds: i64) -> String {
     let milliseconds = u64::try_from(milliseconds).unwrap_or(0);
     let (seconds, fraction) = (milliseconds / 1_000, milliseconds % 1_000);
     let (year, month, day) = date_from_days(seconds / 86_400);
@@ -31,7 +31,7 @@ pub(in crate::store) fn to_rfc3339(milliseconds: i64) -> String {
 }
 
 /// Reads `2026-11-20T23:06:50.061Z` as milliseconds since the Unix epoch.
-pub(super) fn from_rfc3339(text: &str) -> Option<i64> {
+pub(crate) fn from_rfc3339(text: &str) -> Option<i64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let mut date = date.splitn(3, '-').map(|part| part.parse::<u64>().ok());
     let (year, month, day) = (date.next()??, date.next()??, date.next()??);
@@ -47,14 +47,14 @@ pub(super) fn from_rfc3339(text: &str) -> Option<i64> {
 }
 
 /// Milliseconds as a protobuf duration, such as `0.061s`.
-pub(in crate::store) fn to_duration(milliseconds: i64) -> String {
+pub(crate) fn to_duration(milliseconds: i64) -> String {
     let sign = if milliseconds < 0 { "-" } else { "" };
     let milliseconds = milliseconds.unsigned_abs();
     format!("{sign}{}.{:03}s", milliseconds / 1_000, milliseconds % 1_000)
 }
 
 /// Reads a protobuf duration as milliseconds.
-pub(super) fn from_duration(text: &str) -> Option<i64> {
+pub(crate) fn from_duration(text: &str) -> Option<i64> {
     let seconds: f64 = text.strip_suffix('s')?.parse().ok()?;
     // Far below 2^53 for every duration that a trace can have.
     seconds.is_finite().then(|| (seconds * 1_000.0).round() as i64)
