@@ -11,6 +11,8 @@ pub(super) struct Cursor {
     pub(super) name: String,
     /// What needs no delivery: acknowledged, dropped, or lost.
     pub(super) done: Sequences,
+    /// What of that its file has.
+    pub(super) persisted: Sequences,
     /// What was handed out and is not done, and when each was appended.
     pub(super) outstanding: BTreeMap<u64, u64>,
     /// What was handed out and then taken by a limit: counted when it is known that it was not delivered after all.
@@ -49,6 +51,7 @@ impl Cursor {
     pub(super) fn new(name: String, done: Sequences) -> Self {
         Self {
             name,
+            persisted: done.clone(),
             done,
             outstanding: BTreeMap::new(),
             taken: BTreeMap::new(),

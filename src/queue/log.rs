@@ -167,7 +167,7 @@ impl Log {
         self.shared.readable.notify();
     }
 
-    /// Persists what was acknowledged, and deletes what every cursor is past, now rather than with the next upkeep.
+    /// Persists what was acknowledged, and deletes what every cursor is done with, now rather than with the next upkeep.
     ///
     /// # Errors
     ///

@@ -8,7 +8,7 @@
 //!
 //! Records are appended in order and read in order. Every exporter has a cursor of its own: what it acknowledged,
 //! in whatever order, is remembered across restarts, and a slow one holds back no other. A segment is deleted
-//! when every cursor is past it.
+//! when every cursor is done with it.
 //!
 //! What it promises:
 //!
@@ -61,6 +61,7 @@ mod place;
 mod reader;
 mod record;
 mod recovery;
+mod release;
 mod scan;
 mod segment;
 mod sequences;

@@ -29,7 +29,7 @@ pub enum WhenFull {
 /// Limits and promises of a log.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The cursors: one per exporter. A segment is kept until all of these are past it, so the log has to know
+    /// The cursors: one per exporter. A segment is kept until all of these are done with it, so the log has to know
     /// them before it deletes anything. Cursors of earlier runs that are not named hold nothing back.
     pub cursors: Vec<String>,
     /// When an append is answered. Without meaning for [`Log::memory`](super::Log::memory).

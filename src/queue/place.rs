@@ -52,7 +52,7 @@ impl State {
     }
 
     /// The first segment that ends after a sequence.
-    fn segment_from(&self, sequence: u64) -> Option<&Segment> {
+    pub(super) fn segment_from(&self, sequence: u64) -> Option<&Segment> {
         self.segments.get(self.segments.partition_point(|segment| segment.end <= sequence))
     }
 
@@ -115,7 +115,7 @@ impl State {
         let Some(cursor) = self.cursors.get_mut(cursor) else { return (false, false) };
         let blocked = cursor.handed_out() >= outstanding;
         cursor.ack(range.start..end.max(range.start));
-        (blocked, self.is_deletable())
+        (blocked, self.is_deletable(range.start) || self.is_deletable(end.saturating_sub(1)))
     }
 
     /// Whether a record that a cursor's reader has should be delivered: not if a limit took it, or it is older than

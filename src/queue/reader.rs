@@ -309,7 +309,7 @@ impl Acker {
         let oldest = self.shared.oldest_allowed();
         let mut state = self.shared.state();
         let wanted = state.is_wanted(self.cursor, position.0, oldest);
-        let deletable = !wanted && state.is_deletable();
+        let deletable = !wanted && state.is_deletable(position.0);
         drop(state);
         if !wanted {
             self.shared.readable.notify();

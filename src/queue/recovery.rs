@@ -70,7 +70,11 @@ pub(super) fn open(
     let (mut cursors, acked) = opening.cursors(&entries, options);
     // What was acknowledged and then lost with the machine must not be given again as a sequence, or a new
     // record would pass for acknowledged.
-    let next = segments.last().map_or(0, |segment| segment.end).max(acked);
+    let end = segments.last().map_or(0, |segment| segment.end);
+    let next = end.max(acked);
+    // A number that is left out says that there may be a gap before the next file.
+    let generation = generation.saturating_add(u32::from(next > end));
+    pass_gaps(&mut segments, &cursors);
     // Even an empty file says where the log is.
     segments.retain(|segment| segment.records() > 0);
     // What was before the first segment was deleted because it was not needed.
@@ -84,6 +88,18 @@ pub(super) fn open(
     state.counts.damaged_bytes = opening.report.damaged_bytes;
     state.segments = segments.into();
     Ok((state, Io { active: None, generation, lock: Some(lock) }, opening.report))
+}
+
+/// Where files between two others were deleted, the end of the first is not known. What every cursor is done with up
+/// to the second was in the ones that were deleted, or is not needed: it is not looked for.
+fn pass_gaps(segments: &mut [Segment], cursors: &[Cursor]) {
+    let followers: Vec<u32> = segments.iter().skip(1).map(|segment| segment.id.generation()).collect();
+    for (segment, follower) in segments.iter_mut().zip(followers) {
+        let needed = cursors.iter().map(|cursor| cursor.done.start_of_run(segment.end)).max();
+        if follower > segment.id.generation().saturating_add(1) && needed > Some(segment.id.base) {
+            segment.end = needed.unwrap_or(segment.end);
+        }
+    }
 }
 
 fn open_error(directory: &Path, error: io::Error) -> QueueError {
@@ -208,7 +224,7 @@ impl Opening<'_> {
             match (cursors.iter_mut().find(|cursor| cursor.name == name), done) {
                 (None, _) => self.report.unused_cursors.push(name),
                 (Some(_), None) => self.report.reset_cursors.push(name),
-                (Some(cursor), Some(done)) => cursor.done = done,
+                (Some(cursor), Some(done)) => *cursor = Cursor::new(name, done),
             }
         }
         (cursors, acked)

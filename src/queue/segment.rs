@@ -11,8 +11,8 @@ use super::sequences::Sequences;
 
 /// The identity of a segment's file: its first sequence, and a tag that no other file of the log has.
 ///
-/// The file holds the sequences from `base` up to the base of the next segment. Whatever else is in it is left
-/// over from a write that failed, and is ignored.
+/// The file holds the sequences from `base` up to the base of the next segment, or fewer if segments between them were
+/// deleted. Whatever else is in it is left over from a write that failed, and is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SegmentId {
     /// The first sequence.
@@ -95,6 +95,11 @@ impl Segment {
     /// How many records it has, damaged ones included.
     pub(super) fn records(&self) -> u64 {
         self.end - self.id.base
+    }
+
+    /// Whether it has no file.
+    pub(super) fn is_in_memory(&self) -> bool {
+        matches!(self.body, Body::Memory(_))
     }
 
     /// Takes note of records that were added.

@@ -42,6 +42,14 @@ impl Sequences {
         }
     }
 
+    /// Where the range begins that has the last sequence before `end`; `end` if that one is not in.
+    pub(super) fn start_of_run(&self, end: u64) -> u64 {
+        match self.0.range(..end).next_back() {
+            Some((&start, &its_end)) if its_end >= end => start,
+            _ => end,
+        }
+    }
+
     /// How many of a range are in.
     pub(super) fn count(&self, range: Range<u64>) -> u64 {
         let before = self.0.range(..range.start).next_back();
@@ -86,6 +94,8 @@ mod tests {
             }
             prop_assert_eq!(sequences.contains(probe), plain.contains(&probe));
             prop_assert_eq!(sequences.first_missing(probe), (probe..).find(|at| !plain.contains(at)).unwrap());
+            let before = (0..probe).rev().find(|at| !plain.contains(at));
+            prop_assert_eq!(sequences.start_of_run(probe), before.map_or(0, |at| at + 1));
             prop_assert_eq!(sequences.count(probe..probe + 9), plain.range(probe..probe + 9).count() as u64);
             prop_assert_eq!(sequences.end(), plain.last().map_or(0, |last| last + 1));
             let ranges: Vec<_> = sequences.ranges().collect();

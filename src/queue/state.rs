@@ -143,36 +143,8 @@ impl State {
         }
     }
 
-    /// Whether every cursor is past the oldest segment.
-    pub(super) fn front_is_passed(&self) -> bool {
-        let floor = self.cursors.iter().map(Cursor::floor).min();
-        let front = self.segments.front().map(|segment| segment.end);
-        matches!((floor, front), (Some(floor), Some(end)) if end <= floor)
-    }
-
-    /// Whether a segment is not needed, the newest aside.
-    pub(super) fn is_deletable(&self) -> bool {
-        self.segments.len() > 1 && self.front_is_passed()
-    }
-
-    /// Lets go of the segments that every cursor is past; of the newest only if it has at least `newest_bytes`.
-    /// Says whether there were any.
-    pub(super) fn release_passed(&mut self, newest_bytes: u64) -> bool {
-        let before = self.segments.len();
-        while self.front_is_passed() {
-            let newest = self.segments.len() == 1;
-            if newest && self.segments.front().is_some_and(|segment| segment.bytes < newest_bytes) {
-                break;
-            }
-            if let Some(segment) = self.segments.pop_front() {
-                self.bury(&segment);
-            }
-        }
-        self.segments.len() < before
-    }
-
-    fn bury(&mut self, segment: &Segment) {
-        if matches!(segment.body, Body::File) {
+    pub(super) fn bury(&mut self, segment: &Segment) {
+        if !segment.is_in_memory() {
             self.graveyard.push(segment.id);
         }
     }

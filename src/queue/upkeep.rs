@@ -36,18 +36,18 @@ impl Shared {
         false
     }
 
-    /// Persists the cursors that changed, gives up what is too old, and deletes what every cursor is past.
+    /// Persists the cursors that changed, gives up what is too old, and deletes what every cursor is done with.
     pub(super) fn upkeep(&self, directory: &Path) -> Result<(), QueueError> {
         let _alone = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
         let persisted = self.persist_cursors(directory);
-        // Even if that failed: on a full disk only deleting makes room for the cursors. What is deleted is not
-        // delivered again, and a cursor whose file is behind goes on with the first record that is left.
+        // Even if that failed: on a full disk only deleting makes room for the cursors. What is deleted in front is
+        // not delivered again, and a cursor whose file is behind goes on with the first record that is left.
         self.release();
         self.bury(directory);
         persisted
     }
 
-    /// Lets go of the segments that are too old, and of those that every cursor is past.
+    /// Lets go of the segments that are too old, and of those that every cursor is done with.
     pub(super) fn release(&self) {
         // A segment must not go while it is written.
         let _io = self.io();
@@ -59,7 +59,7 @@ impl Shared {
         // The newest is worth a new file only if it has some size, or its room is needed.
         let crowded = state.stored_bytes() + state.pending_bytes > self.options.max_bytes / 2;
         let newest = if crowded { 1 } else { self.options.segment_limit() / 4 };
-        let released = state.release_passed(newest);
+        let released = state.release_done(newest);
         drop(state);
         if released {
             // Readers close the files that are gone.
@@ -70,19 +70,24 @@ impl Shared {
     fn persist_cursors(&self, directory: &Path) -> Result<(), QueueError> {
         let mut outcome = Ok(());
         let mut cursors = Vec::new();
-        for cursor in &mut self.state().cursors {
+        for (at, cursor) in self.state().cursors.iter_mut().enumerate() {
             if std::mem::take(&mut cursor.dirty) {
-                cursors.push((cursor.name.clone(), cursor_file::encode(&cursor.name, &cursor.done)));
+                cursors.push((at, cursor.name.clone(), cursor.done.clone()));
             }
         }
-        for (name, content) in cursors {
-            if let Err(error) = cursor_file::replace(self.disk.as_ref(), directory, &name, &content) {
-                tracing::warn!(%error, cursor = name, "the queue could not persist a cursor");
-                for cursor in &mut self.state().cursors {
-                    cursor.dirty |= cursor.name == name;
-                }
-                outcome = Err(QueueError::Persist { cursor: name, source: Arc::new(error) });
-            }
+        for (at, name, done) in cursors {
+            let content = cursor_file::encode(&name, &done);
+            let replaced = cursor_file::replace(self.disk.as_ref(), directory, &name, &content);
+            let mut state = self.state();
+            let Some(cursor) = state.cursors.get_mut(at) else { continue };
+            let Err(error) = replaced else {
+                cursor.persisted = done;
+                continue;
+            };
+            cursor.dirty = true;
+            drop(state);
+            tracing::warn!(%error, cursor = name, "the queue could not persist a cursor");
+            outcome = Err(QueueError::Persist { cursor: name, source: Arc::new(error) });
         }
         outcome
     }

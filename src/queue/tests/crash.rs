@@ -31,19 +31,40 @@ fn work(harness: &mut Harness) {
     harness.upkeep();
 }
 
+/// Delivers all but one record of the first of some segments, and goes on behind the gap that this leaves.
+fn leave_a_gap(harness: &mut Harness) {
+    if !harness.open() {
+        return;
+    }
+    for length in [10, 300, 200, 400, 400, 400, 10] {
+        harness.append(length);
+    }
+    harness.deliver_all_but(1);
+    harness.append(700);
+    if !harness.disk.crashed() {
+        harness.reopen();
+    }
+    harness.append(50);
+    harness.deliver_all_but(0);
+    harness.append(400);
+    harness.upkeep();
+}
+
 fn with_each_change(times: u64, fault: Fault, restart: Restart) {
-    let mut undisturbed = Harness::new(options());
-    work(&mut undisturbed);
-    undisturbed.check();
-    let changes = undisturbed.disk.changes();
-    assert!(changes > 40, "only {changes} changes: the workload is too small");
-    for change in 0..changes {
-        let mut harness = Harness::new(options());
-        harness.disk.fail_after(change, times, fault);
-        work(&mut harness);
-        harness.restart(restart);
-        harness.append(20);
-        harness.restart(restart);
+    for work in [work, leave_a_gap] {
+        let mut undisturbed = Harness::new(options());
+        work(&mut undisturbed);
+        undisturbed.check();
+        let changes = undisturbed.disk.changes();
+        assert!(changes > 40, "only {changes} changes: the workload is too small");
+        for change in 0..changes {
+            let mut harness = Harness::new(options());
+            harness.disk.fail_after(change, times, fault);
+            work(&mut harness);
+            harness.restart(restart);
+            harness.append(20);
+            harness.restart(restart);
+        }
     }
 }
 

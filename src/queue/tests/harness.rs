@@ -180,13 +180,33 @@ impl Harness {
 
     /// Reads and acknowledges all that is there.
     pub(super) fn deliver(&mut self, cursor: usize) {
-        let handed_out = |harness: &Self| harness.cursors[cursor].handed_out.len();
+        self.read_all(cursor);
+        self.ack(cursor, 0, self.cursors[cursor].handed_out.len());
+    }
+
+    fn read_all(&mut self, cursor: usize) {
         let mut before = None;
-        while before != Some(handed_out(self)) {
-            before = Some(handed_out(self));
+        while before != Some(self.cursors[cursor].handed_out.len()) {
+            before = Some(self.cursors[cursor].handed_out.len());
             self.read(cursor);
         }
-        self.ack(cursor, 0, handed_out(self));
+    }
+
+    /// Reads all that is there, and has every cursor acknowledge all but one of it, the same for each as far as they
+    /// are as far.
+    pub(super) fn deliver_all_but(&mut self, kept: usize) {
+        for cursor in 0..CURSORS.len() {
+            self.read_all(cursor);
+            let count = self.cursors[cursor].handed_out.len();
+            let kept = kept % count.max(1);
+            if kept > 0 {
+                self.ack(cursor, 0, kept);
+            }
+            if kept + 1 < count {
+                self.ack(cursor, kept + 1, count);
+            }
+        }
+        self.upkeep();
     }
 
     pub(super) fn upkeep(&mut self) {

@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod fake;
 mod faults;
+mod gaps;
 mod harness;
 mod limits;
 mod model;
