@@ -12,6 +12,10 @@ use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::counter::Counter;
 
+/// Who tries something and fails tries it again. What was not tried for so long is not known to fail any more: there
+/// was nothing left to try it with.
+const FORGOTTEN: Duration = Duration::from_secs(120);
+
 /// The readiness of all components. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
@@ -29,11 +33,20 @@ struct State {
     reason: Option<String>,
     /// Since when attempts of it fail that have succeeded before.
     failing_since: Option<Instant>,
+    /// When the last of them failed.
+    failed: Option<Instant>,
     was_ready: bool,
     about: Option<String>,
 }
 
 impl State {
+    /// What is known at a time.
+    fn at(&self, now: Instant) -> Self {
+        let is_over = self.failing_since.is_some()
+            && self.failed.is_some_and(|failed| now.saturating_duration_since(failed) >= FORGOTTEN);
+        if is_over { Self { reason: None, failing_since: None, ..self.clone() } } else { self.clone() }
+    }
+
     /// Whether it is to be called ready when failures may last so long.
     fn is_ready(&self, now: Instant, patience: Duration) -> bool {
         match (&self.reason, self.failing_since) {
@@ -134,12 +147,13 @@ impl Health {
 }
 
 fn said(component: &str, state: &State, now: Instant, patience: Duration) -> ComponentHealth {
+    let state = state.at(now);
     ComponentHealth {
         component: component.to_owned(),
         ready: state.is_ready(now, patience),
         reason: state.reason.clone(),
         failing_for_seconds: state.failing_since.map(|since| now.duration_since(since).as_secs()),
-        about: state.about.clone(),
+        about: state.about,
     }
 }
 
@@ -166,7 +180,7 @@ impl HealthHandle {
         self.set(Some(reason.into()), false);
     }
 
-    /// What the component tries fails, and it goes on trying: it is not ready once that has lasted for
+    /// What the component tries has failed, and it goes on trying: it is not ready once that has lasted for
     /// longer than its operator allows, or if it has never succeeded.
     pub fn failing(&self, reason: impl Into<String>) {
         self.set(Some(reason.into()), true);
@@ -187,9 +201,12 @@ impl HealthHandle {
     fn set(&self, reason: Option<String>, passing: bool) {
         let mut components = self.health.components();
         let state = components.entry(self.component.to_string()).or_default();
+        let now = Instant::now();
+        *state = state.at(now);
         let before = std::mem::replace(&mut state.reason, reason.clone());
+        state.failed = reason.as_ref().map(|_| now);
         state.failing_since = match (&reason, passing && state.was_ready) {
-            (Some(_), true) => state.failing_since.or_else(|| Some(Instant::now())),
+            (Some(_), true) => state.failing_since.or(Some(now)),
             _ => None,
         };
         state.was_ready |= reason.is_none();
@@ -233,91 +250,4 @@ impl Drop for TaskGuard {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_registered_is_not_ready() {
-        assert!(!Health::default().is_ready());
-    }
-
-    #[test]
-    fn ready_means_every_component_is() {
-        let health = Health::default();
-        let (mlflow, otlp) = (health.register("exporters.mlflow"), health.register("receivers.otlp"));
-        otlp.ready();
-        assert!(!health.is_ready(), "a component that has not spoken yet is not ready");
-        mlflow.ready();
-        assert!(health.is_ready());
-        mlflow.not_ready("database is locked");
-        assert!(!health.is_ready());
-        let report = health.report();
-        assert_eq!(report[0].reason.as_deref(), Some("database is locked"));
-        assert!(report[1].ready);
-        mlflow.ready();
-        assert!(health.is_ready());
-    }
-
-    #[test]
-    fn failures_make_unready_when_they_last() {
-        let health = Health::default();
-        let mlflow = health.register("exporters.mlflow");
-        let patience = Duration::from_secs(3_600);
-        mlflow.failing("connection refused");
-        assert!(!health.report_with(patience)[0].ready, "it has never worked");
-        mlflow.ready();
-        mlflow.failing("connection refused");
-        mlflow.failing("connection reset");
-        let report = health.report_with(patience);
-        assert!(report[0].ready);
-        assert_eq!(report[0].reason.as_deref(), Some("connection reset"));
-        assert_eq!(report[0].failing_for_seconds, Some(0));
-        assert!(!health.report_with(Duration::ZERO)[0].ready);
-        mlflow.not_ready("wrong password");
-        assert!(!health.report_with(patience)[0].ready, "trying again does not help");
-    }
-
-    #[test]
-    fn what_is_included_counts_until_something_takes_its_place() {
-        let (health, old, new) = (Health::default(), Health::default(), Health::default());
-        let first = old.register("exporters.mlflow");
-        first.ready();
-        health.include("mlflow", old);
-        assert!(health.is_ready());
-        let second = new.register("exporters.mlflow");
-        assert!(health.is_ready(), "the new one is not included yet");
-        health.include("mlflow", new);
-        assert!(!health.is_ready(), "the new one is starting");
-        second.ready();
-        first.not_ready("has stopped");
-        assert!(health.is_ready(), "the old one is heard no more");
-        second.not_ready("database is locked");
-        assert_eq!(health.report()[0].reason.as_deref(), Some("database is locked"));
-        health.exclude("mlflow");
-        assert_eq!(health.report(), []);
-    }
-
-    #[tokio::test]
-    async fn a_task_that_panics_makes_the_process_unready() {
-        let health = Health::default();
-        let handle = health.register("exporters.mlflow");
-        handle.ready();
-        let died = Counter::default();
-        handle.task("sound", died.clone()).finished();
-        assert!(health.is_ready());
-        let guard = handle.task("writer", died.clone());
-        let task = tokio::spawn(async move {
-            let _guard = guard;
-            panic!("on purpose");
-        });
-        assert!(task.await.is_err());
-        handle.ready();
-        assert!(!health.is_ready());
-        assert_eq!(health.report()[1].component, "exporters.mlflow.writer");
-        assert_eq!(died.get(), 1);
-        health.task("processors.batch", "worker", died.clone()).finished();
-        assert_eq!(health.report().len(), 2, "who has nothing to say is not heard of");
-        drop(health.task("processors.batch", "worker", died.clone()));
-        assert_eq!((health.report()[2].component.as_str(), died.get()), ("processors.batch.worker", 2));
-    }
-}
+mod tests;
