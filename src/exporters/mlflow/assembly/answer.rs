@@ -15,13 +15,20 @@ struct Open {
     ack: Option<Ack>,
     /// Traces without an answer.
     traces: usize,
+    /// Traces of the request.
+    all: usize,
     joined: Delivery,
 }
 
 impl Answer {
     /// The answer of a request with so many traces.
     pub(super) fn new(ack: Ack, traces: usize) -> Self {
-        Self(Arc::new(Mutex::new(Open { ack: Some(ack), traces, joined: Ok(Delivered::default()) })))
+        Self(Arc::new(Mutex::new(Open {
+            ack: Some(ack),
+            traces,
+            all: traces,
+            joined: Ok(Delivered::default()),
+        })))
     }
 
     /// The ack of a piece that holds so many of the traces and spans. Has to be called on a runtime.
@@ -38,8 +45,7 @@ impl Answer {
     /// The request's own ack, for a piece that is all of it.
     fn take_if_whole(&self, traces: usize) -> Option<Ack> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let untouched = open.joined == Ok(Delivered::default());
-        if traces >= open.traces && untouched { open.ack.take() } else { None }
+        if traces >= open.all { open.ack.take() } else { None }
     }
 
     fn join(&self, traces: usize, delivery: Delivery) {
@@ -106,6 +112,21 @@ mod tests {
         drop(answer.piece(1, 1));
         answer.piece(1, 1).complete(refused("c"));
         assert!(matches!(delivery.await, Err(ExportError::Retry { .. })));
+    }
+
+    /// Scenario: all traces of a request are kept, but for the last one that is written.
+    /// Guarantees: only the spans of that one are refused, and not the request.
+    #[tokio::test]
+    async fn the_last_piece_speaks_for_itself_alone() {
+        let (ack, delivery) = ack_channel();
+        let answer = Answer::new(ack, 3);
+        answer.piece(2, 7).complete(Ok(Delivered::default()));
+        while answer.0.lock().unwrap().traces > 1 {
+            tokio::task::yield_now().await;
+        }
+        answer.piece(1, 2).complete(Err(ExportError::reject("bad")));
+        let refusals = vec![Refusal { spans: 2, reason: "bad".to_owned() }];
+        assert_eq!(delivery.await, Ok(Delivered { refusals }));
     }
 
     #[tokio::test]
