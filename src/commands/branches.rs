@@ -20,7 +20,7 @@ use super::build;
 use super::exporters::Nodes;
 use super::lifecycle::{PATIENCE, RunError};
 use crate::config::{ComponentKind, Config, Configured, PipelineConfig};
-use crate::exporters::queued::{RetryOnFailure, SendingQueueConfig};
+use crate::exporters::queued::{RetryOnFailure, SendingQueueConfig, Watch};
 use crate::pipeline::{self, MemoryAccount, Pipeline, Swap, TraceExporter};
 use crate::processors::{Remembered, Shared};
 use crate::telemetry::{Health, Telemetry};
@@ -41,6 +41,8 @@ pub(super) struct Branch {
     /// None if the exporter is to have none.
     queue: Option<Arc<dyn TraceExporter>>,
     queue_of: (SendingQueueConfig, RetryOnFailure),
+    /// What the queue knows of the node; it outlives the chain between them.
+    watch: Watch,
     /// The processors, and the node behind them.
     chain: Arc<Swap>,
     chain_of: ChainOf,
@@ -111,7 +113,8 @@ impl Branches {
                 if known.chain_of == chain_of {
                     Arc::clone(known)
                 } else {
-                    let chain = making.chain(&known.health, &known.remembered)?;
+                    let watch = known.queue.is_some().then_some(&known.watch);
+                    let chain = making.chain(&known.health, &known.remembered, watch)?;
                     prepared.chains.push((Arc::clone(&known.chain), chain));
                     Arc::new(Branch { chain_of, ..Branch::clone(known) })
                 }
@@ -171,6 +174,7 @@ impl Branches {
                 let branch = Branch {
                     queue: None,
                     queue_of: (SendingQueueConfig::default(), RetryOnFailure::default()),
+                    watch: Watch::new(pipeline, nodes[id].id(), RetryOnFailure::default()),
                     chain: Arc::new(Swap::new(Arc::new(Shared(Arc::clone(&nodes[id]))))),
                     chain_of: ChainOf::new(),
                     remembered: Remembered::default(),
@@ -211,16 +215,34 @@ impl Making<'_> {
         // Nobody hears of it before it is in force.
         let beside = Telemetry { health: Health::default(), ..self.telemetry.clone() };
         let remembered = Remembered::default();
-        let chain = Arc::new(Swap::new(self.chain(&beside.health, &remembered)?));
         let queue_of = build::queue_of(exporter)?;
+        let watch = Watch::new(self.pipeline, &exporter.id, queue_of.1);
+        let watched = queue_of.0.enabled.then_some(&watch);
+        let chain = Arc::new(Swap::new(self.chain(&beside.health, &remembered, watched)?));
         let queue = match queue_of.0.enabled {
             true => Some(
-                build::build_queue(self.pipeline, exporter, &queue_of, chain.clone(), self.memory, &beside)
-                    .await?,
+                build::build_queue(
+                    self.pipeline,
+                    exporter,
+                    &queue_of,
+                    &watch,
+                    chain.clone(),
+                    self.memory,
+                    &beside,
+                )
+                .await?,
             ),
             false => None,
         };
-        Ok(Branch { queue, queue_of, chain, chain_of: self.chain_of(), remembered, health: beside.health })
+        Ok(Branch {
+            queue,
+            queue_of,
+            watch,
+            chain,
+            chain_of: self.chain_of(),
+            remembered,
+            health: beside.health,
+        })
     }
 
     fn processors(&self) -> impl DoubleEndedIterator<Item = &Configured> {
@@ -232,11 +254,17 @@ impl Making<'_> {
         self.processors().map(|one| (one.id.to_string(), one.settings().unwrap_or_default())).collect()
     }
 
-    /// The first stage, which knows the next one, and so on to the node.
-    fn chain(&self, health: &Health, remembered: &Remembered) -> Result<Arc<dyn TraceExporter>, RunError> {
+    /// The first stage, which knows the next one, and so on to the node, over which a queue may watch.
+    fn chain(
+        &self,
+        health: &Health,
+        remembered: &Remembered,
+        watch: Option<&Watch>,
+    ) -> Result<Arc<dyn TraceExporter>, RunError> {
         let telemetry = Telemetry { health: health.clone(), ..self.telemetry.clone() };
         let around = build::Surroundings { memory: self.memory, telemetry: &telemetry, remembered };
-        let mut chain: Arc<dyn TraceExporter> = Arc::new(Shared(Arc::clone(self.node)));
+        let node: Arc<dyn TraceExporter> = Arc::new(Shared(Arc::clone(self.node)));
+        let mut chain = watch.map_or(Arc::clone(&node), |watch| watch.before(node));
         for processor in self.processors().rev() {
             chain = build::build_processor(processor, chain, around)?;
         }

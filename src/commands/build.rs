@@ -13,7 +13,7 @@ use crate::config::{ComponentKind, Config, Configured};
 use crate::exporters::debug::{DebugExporter, DebugExporterConfig};
 use crate::exporters::mlflow::{MlflowConfig, MlflowExporter};
 use crate::exporters::otlp::{OtlpExporter, OtlpExporterConfig, OtlpHttpExporterConfig};
-use crate::exporters::queued::{QueueSettings, QueuedExporter, RetryOnFailure, SendingQueueConfig};
+use crate::exporters::queued::{QueueSettings, QueuedExporter, RetryOnFailure, SendingQueueConfig, Watch};
 use crate::pipeline::{MemoryAccount, Pipeline, TraceExporter};
 use crate::processors::{
     AttributesConfig, BatchProcessorConfig, FilterConfig, MemoryLimiterConfig, ProbabilisticSamplerConfig,
@@ -172,6 +172,7 @@ pub(super) async fn build_queue(
     pipeline: &str,
     exporter: &Configured,
     (queue, retry): &(SendingQueueConfig, RetryOnFailure),
+    watch: &Watch,
     inner: Arc<dyn TraceExporter>,
     memory: &MemoryAccount,
     telemetry: &Telemetry,
@@ -180,6 +181,7 @@ pub(super) async fn build_queue(
         pipeline: pipeline.to_owned(),
         queue: queue.clone(),
         retry: *retry,
+        watch: watch.clone(),
         memory: memory.clone(),
     };
     match QueuedExporter::start(inner, &settings, telemetry).await {

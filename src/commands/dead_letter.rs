@@ -34,7 +34,10 @@ pub(super) fn dead_letter(wanted: &Wanted, config: &Config) -> ExitCode {
         Wanted::Retry(which) => {
             change(&queues, which, "back in the queue", |letters, wanted| letters.retry(wanted))
         }
-        Wanted::Drop(which) => change(&queues, which, "deleted", |letters, wanted| letters.remove(wanted)),
+        Wanted::Drop(which) => change(&queues, which, "deleted", |letters, wanted| match which.all {
+            true => letters.clear(),
+            false => letters.remove(wanted),
+        }),
     };
     match done {
         Ok(text) => say(&text),

@@ -72,13 +72,26 @@ impl ExportError {
 /// The duty to say what became of a request. Dropping it unused asks the sender to try again.
 #[derive(Debug)]
 #[must_use = "a dropped ack tells the sender to retry"]
-pub struct Ack(oneshot::Sender<Delivery>);
+pub struct Ack {
+    answer: oneshot::Sender<Delivery>,
+    is_urgent: bool,
+}
 
 impl Ack {
+    /// Others wait for this answer, to know whether the destination works: the request should wait for nothing.
+    pub fn urgent(self) -> Self {
+        Self { is_urgent: true, ..self }
+    }
+
+    /// Whether others wait for the answer.
+    pub fn is_urgent(&self) -> bool {
+        self.is_urgent
+    }
+
     /// Tells the receiver what became of the request. Does nothing if the receiver has gone.
     pub fn complete(self, delivery: Delivery) {
         // The receiver is gone when its client is: there is nobody left to tell.
-        let _ = self.0.send(delivery);
+        let _ = self.answer.send(delivery);
     }
 }
 
@@ -99,7 +112,7 @@ impl Future for DeliveryFuture {
 /// An [`Ack`] and the future that it resolves.
 pub fn ack_channel() -> (Ack, DeliveryFuture) {
     let (sender, receiver) = oneshot::channel();
-    (Ack(sender), DeliveryFuture(receiver))
+    (Ack { answer: sender, is_urgent: false }, DeliveryFuture(receiver))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Exporters as a pipeline sees them, and the pipeline itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -19,6 +20,11 @@ pub trait TraceExporter: Send + Sync + 'static {
     /// Asked before a request is read, since to read and decode what is refused anyway is what overload is made of.
     fn refusal(&self, _bytes: usize) -> Option<ExportError> {
         None
+    }
+
+    /// How long a request may wait, once it is taken over, for others to go to the destination with it.
+    fn holds_back(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// The end is near: what waits for more data should wait no longer, now and from now on. Requests still come until

@@ -46,6 +46,10 @@ impl TraceExporter for Swap {
         })
     }
 
+    fn holds_back(&self) -> Duration {
+        self.inner().holds_back()
+    }
+
     fn hurry(&self) {
         self.inner().hurry();
     }

@@ -1,6 +1,7 @@
 //! The frame around processors that look at one request at a time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -112,6 +113,10 @@ impl TraceExporter for Shared {
 
     fn export(&self, request: Arc<TraceRequest>, ack: Ack) -> BoxFuture<'_, ()> {
         self.0.export(request, ack)
+    }
+
+    fn holds_back(&self) -> Duration {
+        self.0.holds_back()
     }
 
     fn shutdown(&self) -> BoxFuture<'_, ()> {

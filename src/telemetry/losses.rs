@@ -16,18 +16,27 @@ pub struct LossLog {
 #[derive(Debug, Default)]
 struct Untold {
     told: Option<Instant>,
+    sum: Sum,
+}
+
+/// What is lost: what of it is not known is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sum {
     spans: u64,
+    requests: u64,
+    bytes: u64,
 }
 
 impl LossLog {
     /// Spans that will not be kept: how many, at which stage (one of a few fixed words), and why. Logs the
     /// first loss at once, and then at most one message in ten seconds with the sum since the last.
     pub fn lost(&self, component: &str, stage: &'static str, spans: usize, reason: &str) {
-        if let Some(sum) = self.due(stage, spans, Instant::now()) {
+        let lost = Sum { spans: spans as u64, ..Sum::default() };
+        if let Some(sum) = self.due(stage, lost, Instant::now()) {
             tracing::warn!(
                 component,
                 stage,
-                spans = sum,
+                spans = sum.spans,
                 reason,
                 "spans were not kept; the reason is the latest"
             );
@@ -36,21 +45,38 @@ impl LossLog {
 
     /// Spans of which a part was cut off, by which setting; told as sparingly as losses are.
     pub fn shortened(&self, component: &str, setting: &'static str, spans: usize) {
-        if let Some(sum) = self.due(setting, spans, Instant::now()) {
-            tracing::warn!(component, setting, spans = sum, "spans that were too large were cut");
+        if let Some(sum) = self.due(setting, Sum { spans: spans as u64, ..Sum::default() }, Instant::now()) {
+            tracing::warn!(component, setting, spans = sum.spans, "spans that were too large were cut");
         }
     }
 
-    /// The number of spans to tell now.
-    fn due(&self, stage: &'static str, spans: usize, now: Instant) -> Option<u64> {
+    /// Whole requests that are lost and whose spans nobody counted: how many, their bytes, at which stage, and why.
+    /// As rare in the log as [`Self::lost`]; called with none, it tells what is untold when its time has come.
+    pub fn lost_requests(
+        &self,
+        component: &str,
+        stage: &'static str,
+        (requests, bytes): (u64, u64),
+        reason: &str,
+    ) {
+        if let Some(sum) = self.due(stage, Sum { spans: 0, requests, bytes }, Instant::now()) {
+            let Sum { requests, bytes, .. } = sum;
+            tracing::error!(component, stage, requests, bytes, "requests are lost: {reason}");
+        }
+    }
+
+    /// What to tell now.
+    fn due(&self, stage: &'static str, lost: Sum, now: Instant) -> Option<Sum> {
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
         let untold = stages.entry(stage).or_default();
-        untold.spans += spans as u64;
-        if untold.spans == 0 || untold.told.is_some_and(|told| now.duration_since(told) < EVERY) {
+        untold.sum.spans += lost.spans;
+        untold.sum.requests += lost.requests;
+        untold.sum.bytes += lost.bytes;
+        if untold.sum == Sum::default() || untold.told.is_some_and(|told| now.duration_since(told) < EVERY) {
             return None;
         }
         untold.told = Some(now);
-        Some(std::mem::take(&mut untold.spans))
+        Some(std::mem::take(&mut untold.sum))
     }
 }
 
@@ -61,11 +87,17 @@ mod tests {
     #[test]
     fn a_flood_of_losses_is_summed_up() {
         let (log, start) = (LossLog::default(), Instant::now());
-        assert_eq!(log.due("mapping", 0, start), None, "nothing is lost");
-        assert_eq!(log.due("mapping", 2, start), Some(2), "the first is told at once");
-        assert_eq!(log.due("mapping", 3, start + Duration::from_secs(1)), None);
-        assert_eq!(log.due("store", 7, start + Duration::from_secs(1)), Some(7), "stages are told apart");
-        assert_eq!(log.due("mapping", 4, start + EVERY), Some(7), "3 untold ones, and 4");
-        assert_eq!(log.due("mapping", 1, start + EVERY), None);
+        let spans = |spans| Sum { spans, ..Sum::default() };
+        assert_eq!(log.due("mapping", spans(0), start), None, "nothing is lost");
+        assert_eq!(log.due("mapping", spans(2), start), Some(spans(2)), "the first is told at once");
+        let soon = start + Duration::from_secs(1);
+        assert_eq!(log.due("mapping", spans(3), soon), None);
+        assert_eq!(log.due("store", spans(7), soon), Some(spans(7)), "stages are told apart");
+        assert_eq!(log.due("mapping", spans(4), start + EVERY), Some(spans(7)), "3 untold ones, and 4");
+        assert_eq!(log.due("mapping", spans(1), start + EVERY), None);
+        let requests = |requests, bytes| Sum { spans: 0, requests, bytes };
+        assert_eq!(log.due("full", requests(1, 10), start), Some(requests(1, 10)));
+        assert_eq!(log.due("full", requests(2, 20), soon), None);
+        assert_eq!(log.due("full", Sum::default(), start + EVERY), Some(requests(2, 20)), "the rest follows");
     }
 }

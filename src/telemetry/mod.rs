@@ -25,7 +25,7 @@ pub use metrics::{ExporterMetrics, InFlight, Metrics, ReceiverMetrics, Transport
 #[cfg(feature = "gateway")]
 pub use panics::watch_panics;
 pub use processors::ProcessorMetrics;
-pub use queue::{QueueFigures, QueueMetrics};
+pub use queue::{QueueFigures, QueueLoss, QueueMetrics};
 
 /// The handles that components need to say how they are: cheap to clone.
 #[derive(Clone, Debug, Default)]

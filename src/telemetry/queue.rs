@@ -1,5 +1,9 @@
 //! Figures of the queues before exporters.
 
+mod sizes;
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +12,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+
+use sizes::ByteFamilies;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct QueueLabels {
@@ -23,6 +29,7 @@ struct QueueReasonLabels {
 }
 
 type Gauges = Family<QueueLabels, Gauge>;
+type PerQueue = Family<QueueLabels, Counter>;
 type Counters = Family<QueueReasonLabels, Counter>;
 
 /// The metrics of all queues.
@@ -38,7 +45,8 @@ pub(super) struct QueueFamilies {
     dead_letters: Counters,
     dropped_spans: Counters,
     dropped_requests: Counters,
-    write_errors: Family<QueueLabels, Counter>,
+    write_errors: PerQueue,
+    bytes: ByteFamilies,
 }
 
 impl QueueFamilies {
@@ -93,6 +101,7 @@ impl QueueFamilies {
             "Writes of the queue that failed",
             self.write_errors.clone(),
         );
+        self.bytes.register(registry);
     }
 
     pub(super) fn queue(&self, exporter: &str, pipeline: &str) -> QueueMetrics {
@@ -105,6 +114,9 @@ impl QueueFamilies {
             stored: self.stored.get_or_create_owned(&labels),
             oldest: self.oldest.get_or_create_owned(&labels),
             write_errors: self.write_errors.get_or_create_owned(&labels),
+            accepted_bytes: self.bytes.accepted.get_or_create_owned(&labels),
+            delivered_bytes: self.bytes.delivered.get_or_create_owned(&labels),
+            bytes: self.bytes.clone(),
             enqueue_failed: self.enqueue_failed.clone(),
             dead_letters: self.dead_letters.clone(),
             dropped_spans: self.dropped_spans.clone(),
@@ -140,6 +152,23 @@ pub struct QueueFigures {
     pub dropped_unwritten: u64,
     /// Writes that failed.
     pub write_errors: u64,
+    /// Bytes of the requests that were taken.
+    pub accepted_bytes: u64,
+    /// Bytes of what was dropped to make room or was too old.
+    pub dropped_bytes: u64,
+    /// Bytes that were damaged.
+    pub damaged_bytes: u64,
+}
+
+/// What was lost under one reason since the last time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueLoss {
+    /// One of a few fixed words.
+    pub reason: &'static str,
+    /// Requests.
+    pub requests: u64,
+    /// Their bytes, where they are known.
+    pub bytes: u64,
 }
 
 /// What a queue counts. Cheap to clone.
@@ -152,33 +181,44 @@ pub struct QueueMetrics {
     stored: Gauge,
     oldest: Gauge<f64, std::sync::atomic::AtomicU64>,
     write_errors: Counter,
+    accepted_bytes: Counter,
+    delivered_bytes: Counter,
     enqueue_failed: Counters,
     dead_letters: Counters,
     dropped_spans: Counters,
     dropped_requests: Counters,
+    bytes: ByteFamilies,
     labels: Arc<QueueLabels>,
     /// What was observed last: counters grow by the difference.
     last: Arc<Mutex<QueueFigures>>,
 }
 
 impl QueueMetrics {
-    /// Spans that the queue did not take; the reason is one of a few fixed words.
-    pub fn enqueue_failed(&self, reason: &'static str, spans: usize) {
+    /// A request that the queue did not take; the reason is one of a few fixed words.
+    pub fn enqueue_failed(&self, reason: &'static str, spans: usize, bytes: usize) {
         self.count(&self.enqueue_failed, reason, spans as u64);
+        self.count(&self.bytes.enqueue_failed, reason, bytes as u64);
     }
 
-    /// Spans that went into the dead-letter file; the reason is one of a few fixed words.
-    pub fn dead_lettered(&self, reason: &'static str, spans: usize) {
+    /// A request that the destination holds.
+    pub fn delivered(&self, bytes: usize) {
+        self.delivered_bytes.inc_by(bytes as u64);
+    }
+
+    /// Spans that went into the dead-letter file with their request; the reason is one of a few fixed words.
+    pub fn dead_lettered(&self, reason: &'static str, spans: usize, bytes: usize) {
         self.count(&self.dead_letters, reason, spans as u64);
+        self.count(&self.bytes.dead_letters, reason, bytes as u64);
     }
 
-    /// Spans that are lost; the reason is one of a few fixed words.
-    pub fn dropped_spans(&self, reason: &'static str, spans: usize) {
+    /// Spans of a request that are lost; the reason is one of a few fixed words.
+    pub fn dropped_spans(&self, reason: &'static str, spans: usize, bytes: usize) {
         self.count(&self.dropped_spans, reason, spans as u64);
+        self.count(&self.bytes.dropped, reason, bytes as u64);
     }
 
-    /// Brings the gauges up to date, and counts what was lost since the last time.
-    pub fn observe(&self, now: &QueueFigures) {
+    /// Brings the gauges up to date, and counts what was lost since the last time, which it returns.
+    pub fn observe(&self, now: &QueueFigures) -> [QueueLoss; 4] {
         self.size.set(signed(now.bytes));
         self.capacity.set(signed(now.capacity));
         self.requests.set(signed(now.requests));
@@ -186,17 +226,15 @@ impl QueueMetrics {
         self.stored.set(signed(now.stored_bytes));
         self.oldest.set(now.oldest.unwrap_or_default().as_secs_f64());
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let dropped = [
-            ("full", now.dropped_full, last.dropped_full),
-            ("expired", now.dropped_expired, last.dropped_expired),
-            ("damaged", now.dropped_damaged, last.dropped_damaged),
-            ("unwritten", now.dropped_unwritten, last.dropped_unwritten),
-        ];
-        for (reason, now, last) in dropped {
-            self.count(&self.dropped_requests, reason, now.saturating_sub(last));
+        let losses = losses(&last, now);
+        for loss in losses {
+            self.count(&self.dropped_requests, loss.reason, loss.requests);
+            self.count(&self.bytes.dropped_requests, loss.reason, loss.bytes);
         }
         self.write_errors.inc_by(now.write_errors.saturating_sub(last.write_errors));
+        self.accepted_bytes.inc_by(now.accepted_bytes.saturating_sub(last.accepted_bytes));
         *last = *now;
+        losses
     }
 
     fn count(&self, counters: &Counters, reason: &'static str, by: u64) {
@@ -207,42 +245,27 @@ impl QueueMetrics {
     }
 }
 
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
+/// What was lost between two times.
+fn losses(last: &QueueFigures, now: &QueueFigures) -> [QueueLoss; 4] {
+    let grown = |figure: fn(&QueueFigures) -> u64| figure(now).saturating_sub(figure(last));
+    let (full, expired) = (grown(|figures| figures.dropped_full), grown(|figures| figures.dropped_expired));
+    // Both at once is rare; then each has its part by number.
+    let dropped = grown(|figures| figures.dropped_bytes);
+    let of_full = u128::from(dropped) * u128::from(full) / u128::from((full + expired).max(1));
+    let of_full = u64::try_from(of_full).unwrap_or(dropped);
+    let of_expired = if expired > 0 { dropped.saturating_sub(of_full) } else { 0 };
+    [
+        QueueLoss { reason: "full", requests: full, bytes: of_full },
+        QueueLoss { reason: "expired", requests: expired, bytes: of_expired },
+        QueueLoss {
+            reason: "damaged",
+            requests: grown(|figures| figures.dropped_damaged),
+            bytes: grown(|figures| figures.damaged_bytes),
+        },
+        QueueLoss { reason: "unwritten", requests: grown(|figures| figures.dropped_unwritten), bytes: 0 },
+    ]
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::Metrics;
-    use super::*;
-
-    #[test]
-    fn losses_are_counted_once_and_under_their_reason() {
-        let metrics = Metrics::default();
-        let queue = metrics.queue("mlflow", "traces");
-        queue.observe(&QueueFigures { dropped_full: 3, bytes: 70, requests: 2, ..QueueFigures::default() });
-        let age = Some(Duration::from_millis(1_500));
-        queue.observe(&QueueFigures {
-            dropped_full: 5,
-            dropped_damaged: 1,
-            bytes: 40,
-            oldest: age,
-            ..QueueFigures::default()
-        });
-        queue.enqueue_failed("full", 9);
-        queue.dead_lettered("rejected", 4);
-        let text = metrics.render().unwrap();
-        for line in [
-            "otel_mlflow_exporter_queue_size{exporter=\"mlflow\",pipeline=\"traces\"} 40",
-            "otel_mlflow_exporter_queue_requests{exporter=\"mlflow\",pipeline=\"traces\"} 0",
-            "otel_mlflow_exporter_queue_oldest_age_seconds{exporter=\"mlflow\",pipeline=\"traces\"} 1.5",
-            "otel_mlflow_exporter_queue_dropped_requests_total{exporter=\"mlflow\",pipeline=\"traces\",reason=\"full\"} 5",
-            "otel_mlflow_exporter_queue_dropped_requests_total{exporter=\"mlflow\",pipeline=\"traces\",reason=\"damaged\"} 1",
-            "otel_mlflow_exporter_enqueue_failed_spans_total{exporter=\"mlflow\",pipeline=\"traces\",reason=\"full\"} 9",
-            "otel_mlflow_exporter_dead_letter_spans_total{exporter=\"mlflow\",pipeline=\"traces\",reason=\"rejected\"} 4",
-        ] {
-            assert!(text.contains(line), "{line} is missing from\n{text}");
-        }
-        assert!(!text.contains("reason=\"expired\""), "{text}");
-    }
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -27,6 +27,7 @@ mod start;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -178,6 +179,10 @@ impl TraceExporter for MlflowExporter {
 
     fn export(&self, request: Arc<TraceRequest>, ack: Ack) -> BoxFuture<'_, ()> {
         Box::pin(self.take(request, ack))
+    }
+
+    fn holds_back(&self) -> Duration {
+        self.assembly.as_ref().map_or(Duration::ZERO, Assembly::longest_wait)
     }
 
     fn hurry(&self) {

@@ -21,7 +21,10 @@ impl Backoff {
     /// The next wait; never shorter than the destination asks for.
     pub(super) fn next(&mut self, hint: Option<Duration>) -> Duration {
         let spread = self.config.randomization_factor.clamp(0.0, 1.0);
-        let jittered = self.interval.mul_f64(rand::rng().random_range(1.0 - spread..=1.0 + spread));
+        let jitter = rand::rng().random_range(1.0 - spread..=1.0 + spread);
+        // Past what a duration can hold, jitter is of no use.
+        let jittered =
+            Duration::try_from_secs_f64(self.interval.as_secs_f64() * jitter).unwrap_or(self.interval);
         let grown = self.interval.as_secs_f64() * self.config.multiplier;
         self.interval = Duration::try_from_secs_f64(grown)
             .unwrap_or(self.config.max_interval)
@@ -55,6 +58,16 @@ mod tests {
         assert_eq!(backoff.next(Some(Duration::from_secs(1))), Duration::from_secs(10));
         backoff.reset();
         assert_eq!(backoff.next(None), Duration::from_secs(4));
+    }
+
+    #[test]
+    fn an_interval_without_end_is_no_panic() {
+        let (initial_interval, max_interval) = (Duration::MAX, Duration::MAX);
+        let mut backoff =
+            Backoff::new(RetryOnFailure { initial_interval, max_interval, ..RetryOnFailure::default() });
+        for _ in 0..10 {
+            assert!(backoff.next(None) > Duration::from_secs(1 << 60));
+        }
     }
 
     #[test]

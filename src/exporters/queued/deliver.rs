@@ -2,21 +2,25 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::dead_letter::{DeadLetter, DeadLetterError};
+use super::dead_letter::{DeadLetter, DeadLetterError, UNREADABLE};
 use super::record::{RecordError, StoredRequest};
 use super::shared::Shared;
 use super::window::Slot;
 use crate::otlp::footprint;
-use crate::pipeline::{Delivered, Delivery, ExportError, TraceRequest, ack_channel};
-use crate::queue::Record;
+use crate::pipeline::{Delivered, DeliveryFuture, ExportError, TraceRequest, ack_channel};
+use crate::queue::{Position, Record};
 
 /// Above this size, decoding would hold a worker of the runtime for milliseconds.
 const LARGE_BYTES: usize = 256 << 10;
+
+/// How often it is looked whether a limit has taken a request.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What became of a request.
 enum Fate {
@@ -24,6 +28,8 @@ enum Fate {
     Delivered(Delivered),
     /// It cannot be delivered.
     Dead { kind: &'static str, reason: String },
+    /// A limit of the log took it, which counts it as lost.
+    Unwanted,
     /// The process stops first.
     Stopped,
 }
@@ -31,20 +37,31 @@ enum Fate {
 /// Delivers a record and acknowledges it; one that is not acknowledged is delivered after a restart.
 pub(super) async fn deliver(shared: Arc<Shared>, record: Record, slot: Slot) {
     let _slot = slot;
+    shared.watch_over("queue_delivery", deliver_one(&shared, record)).await;
+}
+
+async fn deliver_one(shared: &Shared, record: Record) {
     let payload = record.payload.clone();
     let (request, fate) = match StoredRequest::parse(record.payload) {
         Ok(request) => {
-            let fate = shared.until_settled(&request).await;
+            let fate = shared.until_settled(&request, record.position).await;
             (request, fate)
         }
         Err(error) => {
             let unreadable = StoredRequest { spans: 0, metadata: Default::default(), body: payload };
-            (unreadable, Fate::Dead { kind: "unreadable", reason: error.to_string() })
+            (unreadable, Fate::Dead { kind: UNREADABLE, reason: error.to_string() })
         }
     };
     let settled = match fate {
         Fate::Stopped => false,
-        Fate::Delivered(delivered) if delivered.refused_spans() == 0 => true,
+        Fate::Unwanted => {
+            shared.settled.notify_waiters();
+            false
+        }
+        Fate::Delivered(delivered) if delivered.refused_spans() == 0 => {
+            shared.metrics.delivered(request.body.len());
+            true
+        }
         Fate::Delivered(delivered) => {
             let reason = reasons(&delivered);
             shared.bury(&request, "partial_success", &reason, delivered.refused_spans()).await
@@ -67,70 +84,80 @@ fn reasons(delivered: &Delivered) -> String {
 
 impl Shared {
     /// Tries until the destination has taken or refused the request, the time for it is over, or the process stops.
-    async fn until_settled(&self, request: &StoredRequest) -> Fate {
+    async fn until_settled(&self, request: &StoredRequest, position: Position) -> Fate {
         let mut backoff = Backoff::new(self.retry);
-        let mut first_attempt = None;
+        let mut first_failure = None;
         loop {
-            let Some(turn) = self.stop.run_until_cancelled(self.gate.turn()).await else {
-                return Fate::Stopped;
+            let given = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Fate::Stopped,
+                () = self.until_unwanted(position) => return Fate::Unwanted,
+                given = self.give(request) => given,
             };
-            let began = *first_attempt.get_or_insert_with(Instant::now);
-            let Some(delivery) = self.stop.run_until_cancelled(self.attempt(request)).await else {
-                return Fate::Stopped;
+            let delivery = match given {
+                // What the destination has is waited for, whatever the log says of it meanwhile.
+                Ok(answer) => match self.stop.run_until_cancelled(answer).await {
+                    Some(delivery) => delivery,
+                    None => return Fate::Stopped,
+                },
+                Err(error) => Err(error),
             };
             let pause = match delivery {
-                Ok(delivered) => {
-                    self.gate.succeeded();
-                    return Fate::Delivered(delivered);
-                }
-                Err(ExportError::Reject { reason }) => {
-                    self.gate.succeeded();
-                    return Fate::Dead { kind: "rejected", reason };
-                }
+                Ok(delivered) => return Fate::Delivered(delivered),
+                Err(ExportError::Reject { reason }) => return Fate::Dead { kind: "rejected", reason },
                 Err(ExportError::Retry { after, reason }) => {
-                    self.gate.failed(reason.clone(), false, after);
+                    self.gate.held_up(&reason);
+                    let failed = *first_failure.get_or_insert_with(Instant::now);
                     let pause = backoff.next(after);
                     let limit = self.retry.max_elapsed_time.unwrap_or_default();
-                    let over = !limit.is_zero() && began.elapsed() + pause > limit;
+                    let over = !limit.is_zero() && failed.elapsed().saturating_add(pause) > limit;
                     if over || !self.retry.enabled {
                         return Fate::Dead { kind: "retries_exhausted", reason };
                     }
                     pause
                 }
                 Err(ExportError::Fatal { reason }) => {
-                    self.gate.failed(reason, true, None);
+                    self.gate.held_up(&reason);
                     self.retry.max_interval
                 }
             };
-            drop(turn);
-            if self.stop.run_until_cancelled(self.gate.rest(pause)).await.is_none() {
-                return Fate::Stopped;
+            tokio::select! {
+                () = self.stop.cancelled() => return Fate::Stopped,
+                () = self.until_unwanted(position) => return Fate::Unwanted,
+                () = self.gate.rest(pause) => {}
             }
             self.exporter_metrics.retried();
         }
     }
 
-    /// Gives the request to the exporter and waits for its answer.
-    async fn attempt(&self, request: &StoredRequest) -> Delivery {
-        let delivery = {
-            // What is decoded takes a multiple of its bytes, so that few are at a time.
-            let _turn = self.turns.acquire().await;
-            let mut decoded = decode(request).await?;
-            decoded.held = self.memory.hold(footprint(&decoded.body));
-            let (ack, delivery) = ack_channel();
-            let exporting = AssertUnwindSafe(self.inner.export(Arc::new(decoded), ack)).catch_unwind();
-            if exporting.await.is_err() {
-                return Err(ExportError::reject("the exporter panicked over this request; please report it"));
-            }
-            delivery
-        };
-        delivery.await
+    /// Resolves when a limit of the log has taken the request.
+    async fn until_unwanted(&self, position: Position) {
+        if !self.has_limits {
+            return std::future::pending().await;
+        }
+        while self.acker.is_wanted(position) {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Gives the request to the exporter, once that may be asked; what is returned waits for its answer.
+    async fn give(&self, request: &StoredRequest) -> Result<DeliveryFuture, ExportError> {
+        // What is decoded takes a multiple of its bytes, so that few are at a time.
+        let _turn = self.turns.acquire().await;
+        let mut decoded = decode(request).await?;
+        decoded.held = self.memory.hold(footprint(&decoded.body));
+        let (ack, delivery) = ack_channel();
+        let exporting = async { self.inner.export(Arc::new(decoded), ack).await };
+        if AssertUnwindSafe(exporting).catch_unwind().await.is_err() {
+            return Err(ExportError::reject("the exporter panicked over this request; please report it"));
+        }
+        Ok(delivery)
     }
 
     /// Sets a request aside that cannot be delivered. Says whether it needs to stay in the log no longer.
     async fn bury(&self, request: &StoredRequest, kind: &'static str, reason: &str, spans: usize) -> bool {
         let Some(letters) = &self.dead_letters else {
-            self.metrics.dropped_spans(kind, spans);
+            self.metrics.dropped_spans(kind, spans, request.body.len());
             self.say_lost(kind, spans, reason, "there is no directory for dead letters");
             return true;
         };
@@ -142,12 +169,12 @@ impl Shared {
             match added {
                 Ok(Ok(())) => {
                     self.dead_letter_trouble(None);
-                    self.metrics.dead_lettered(kind, spans);
+                    self.metrics.dead_lettered(kind, spans, request.body.len());
                     self.say_dead(kind, spans, reason);
                     return true;
                 }
                 Ok(Err(error @ DeadLetterError::Full { .. })) => {
-                    self.metrics.dropped_spans("dead_letter_full", spans);
+                    self.metrics.dropped_spans("dead_letter_full", spans, request.body.len());
                     self.say_lost(kind, spans, reason, &error.to_string());
                     return true;
                 }

@@ -26,11 +26,14 @@ mod dead_letter;
 mod deliver;
 mod gate;
 mod read;
+mod readiness;
 mod record;
+mod returning;
 mod shared;
 mod tend;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod window;
 
 use std::path::Path;
@@ -46,13 +49,14 @@ use tokio_util::task::TaskTracker;
 
 pub use config::{OnFull, QueueAck, QueueStorage, RetryOnFailure, SendingQueueConfig};
 pub use dead_letter::{DeadLetter, DeadLetterError, DeadLetters, Entries};
+pub use watch::Watch;
 
 use crate::pipeline::{Ack, ComponentId, ExportError, MemoryAccount, TraceExporter, TraceRequest};
 use crate::queue::{Log, QueueError, Reader, Recovery, SystemDisk};
-use crate::telemetry::Telemetry;
-use gate::Gate;
+use crate::telemetry::{LossLog, Telemetry};
+use readiness::Troubles;
 use record::StoredRequest;
-use shared::{Shared, Troubles};
+use shared::Shared;
 use window::Window;
 
 /// How long a stop may take to deliver what is in the queue. Below the collector's own limit, so that the exporters
@@ -80,6 +84,8 @@ pub struct QueueSettings {
     pub queue: SendingQueueConfig,
     /// Retries.
     pub retry: RetryOnFailure,
+    /// What stands before the destination, at the end of what is handed to [`QueuedExporter::start`].
+    pub watch: Watch,
     /// Where the memory of requests under delivery counts.
     pub memory: MemoryAccount,
 }
@@ -117,9 +123,10 @@ impl QueuedExporter {
             log,
             directory: directory.clone().filter(|_| settings.queue.storage == QueueStorage::Disk),
             capacity: settings.queue.queue_size as u64,
+            has_limits: settings.queue.on_full == OnFull::DropOldest || !settings.queue.max_age.is_zero(),
             retry: settings.retry,
             memory: settings.memory.clone(),
-            gate: Gate::new(name.clone(), settings.retry),
+            gate: Arc::clone(&settings.watch.gate),
             window: Arc::new(Window::new(settings.queue.in_flight_size)),
             turns: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             dead_letters: directory.map(DeadLetters::new),
@@ -130,6 +137,7 @@ impl QueuedExporter {
                 .health
                 .register(format!("exporters.{id}.sending_queue ({})", settings.pipeline)),
             troubles: Mutex::new(Troubles::default()),
+            losses: LossLog::default(),
             said: AtomicU64::new(0),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -139,7 +147,7 @@ impl QueuedExporter {
         });
         shared.report();
         let reader = start_reader(&shared, reader).map_err(QueuedExporterError::Thread)?;
-        tokio::spawn(tend::tend(Arc::clone(&shared)));
+        tend::start(&shared);
         let (enqueuing, reader) = (TaskTracker::new(), Mutex::new(Some(reader)));
         Ok(Self { id, shared, enqueuing, reader, drain_limit: DRAIN_LIMIT })
     }
@@ -150,10 +158,11 @@ impl QueuedExporter {
         }
         let stored = StoredRequest::of(&request);
         drop(request);
-        let (spans, ticket) = (stored.spans, self.shared.log.append(stored.encode()));
+        let amount = (stored.spans, stored.body.len());
+        let ticket = self.shared.log.append(stored.encode());
         let shared = Arc::clone(&self.shared);
         // Apart, so that the log of the next exporter writes at the same time.
-        self.enqueuing.spawn(async move { ack.complete(shared.enqueued(ticket.await, spans)) });
+        self.enqueuing.spawn(async move { ack.complete(shared.enqueued(ticket.await, amount)) });
     }
 }
 

@@ -1,10 +1,11 @@
-//! What the parts of a queue share, and what it says of itself.
+//! What the parts of a queue share, and what it counts.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -12,13 +13,11 @@ use super::config::RetryOnFailure;
 use super::dead_letter::DeadLetters;
 use super::explain;
 use super::gate::Gate;
+use super::readiness::Troubles;
 use super::window::Window;
 use crate::pipeline::{Delivered, Delivery, ExportError, MemoryAccount, TraceExporter};
 use crate::queue::{Acker, CursorStats, Log, QueueError, Stats};
-use crate::telemetry::{ExporterMetrics, HealthHandle, QueueMetrics};
-
-/// The part of the room, in percent, from which on a queue is nearly full.
-const NEARLY_FULL: u64 = 90;
+use crate::telemetry::{ExporterMetrics, HealthHandle, LossLog, QueueLoss, QueueMetrics};
 
 /// A queue at work.
 pub(super) struct Shared {
@@ -30,9 +29,11 @@ pub(super) struct Shared {
     pub(super) directory: Option<PathBuf>,
     pub(super) acker: Acker,
     pub(super) capacity: u64,
+    /// Whether the log gives requests up by itself, by room or by age.
+    pub(super) has_limits: bool,
     pub(super) retry: RetryOnFailure,
     pub(super) memory: MemoryAccount,
-    pub(super) gate: Gate,
+    pub(super) gate: Arc<Gate>,
     pub(super) window: Arc<Window>,
     /// Requests that may be decoded and handed over at a time.
     pub(super) turns: Semaphore,
@@ -42,27 +43,25 @@ pub(super) struct Shared {
     pub(super) exporter_metrics: ExporterMetrics,
     pub(super) health: HealthHandle,
     pub(super) troubles: Mutex<Troubles>,
-    /// Losses and dead letters so far: the first ones are logged one by one.
+    pub(super) losses: LossLog,
+    /// Dead letters so far: the first ones are logged one by one.
     pub(super) said: AtomicU64,
     /// Deliveries end where they are.
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
-    /// A record was acknowledged.
+    /// A record was acknowledged, or needs no delivery any more.
     pub(super) settled: Notify,
-}
-
-/// What is wrong with the files of a queue.
-#[derive(Debug, Default)]
-pub(super) struct Troubles {
-    append: Option<String>,
-    dead_letters: Option<String>,
 }
 
 impl Shared {
     /// What the sender of a request hears once the log has answered.
-    pub(super) fn enqueued(&self, answer: Result<(), QueueError>, spans: usize) -> Delivery {
+    pub(super) fn enqueued(
+        &self,
+        answer: Result<(), QueueError>,
+        (spans, bytes): (usize, usize),
+    ) -> Delivery {
         let Err(error) = answer else {
-            self.troubles().append = None;
+            self.troubles().appended();
             return Ok(Delivered::default());
         };
         let (label, ill) = match &error {
@@ -73,22 +72,14 @@ impl Shared {
             QueueError::DiskFull { .. } => ("disk_full", true),
             _ => ("write", true),
         };
-        self.metrics.enqueue_failed(label, spans);
+        self.metrics.enqueue_failed(label, spans, bytes);
         if ill {
-            self.troubles().append = Some(explain(&error));
+            self.troubles().not_appended(explain(&error));
         }
         Err(match error {
             QueueError::TooLarge { .. } => ExportError::reject(explain(&error)),
             _ => ExportError::Retry { after: error.retry_after(), reason: explain(&error) },
         })
-    }
-
-    fn troubles(&self) -> std::sync::MutexGuard<'_, Troubles> {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn dead_letter_trouble(&self, trouble: Option<String>) {
-        self.troubles().dead_letters = trouble;
     }
 
     /// A line for a dead letter: for the first ones each, then ever fewer.
@@ -105,12 +96,9 @@ impl Shared {
         }
     }
 
-    /// A line for spans that are lost: for the first ones each, then ever fewer.
-    pub(super) fn say_lost(&self, kind: &str, spans: usize, reason: &str, why: &str) {
-        let total = self.said.fetch_add(1, Ordering::Relaxed) + 1;
-        if total <= 8 || total.is_power_of_two() {
-            tracing::error!(queue = self.name, kind, spans, total, "spans are lost ({why}): {reason}");
-        }
+    /// Says that spans are lost; of many, a sum.
+    pub(super) fn say_lost(&self, kind: &'static str, spans: usize, reason: &str, why: &str) {
+        self.losses.lost(&self.name, kind, spans, &format!("{why}: {reason}"));
     }
 
     /// What the log has still to deliver.
@@ -118,42 +106,26 @@ impl Shared {
         self.log.stats().cursors.into_iter().next().unwrap_or_default()
     }
 
-    /// Brings figures and readiness up to date.
+    /// Brings figures and readiness up to date, and tells what was lost.
     pub(super) fn report(&self) {
         let stats = self.log.stats();
-        self.metrics.observe(&figures(&stats, self.capacity));
-        match self.why_not_ready(&stats) {
-            None => self.health.ready(),
-            Some(Unready::Failing(reason)) => self.health.failing(reason),
-            Some(Unready::Now(reason)) => self.health.not_ready(reason),
+        for QueueLoss { reason, requests, bytes } in self.metrics.observe(&figures(&stats, self.capacity)) {
+            self.losses.lost_requests(&self.name, reason, (requests, bytes), why_lost(reason));
         }
-    }
-
-    fn why_not_ready(&self, stats: &Stats) -> Option<Unready> {
-        let trouble = self.gate.trouble();
-        if let Some(fatal) = trouble.as_ref().filter(|trouble| trouble.fatal) {
-            return Some(Unready::Now(fatal.reason.clone()));
-        }
-        let troubles = self.troubles();
-        if let Some(trouble) = troubles.append.as_ref().or(troubles.dead_letters.as_ref()) {
-            return Some(Unready::Now(trouble.clone()));
-        }
-        let held = stats.bytes + stats.pending_bytes;
-        // With half of its room taken, the log deletes what is delivered at once: what is left is not.
-        if held.saturating_mul(100) >= self.capacity.saturating_mul(NEARLY_FULL) {
-            let reason = format!("the queue is nearly full: {held} of {} bytes", self.capacity);
-            return Some(Unready::Now(reason));
-        }
-        trouble.map(|trouble| Unready::Failing(format!("nothing is delivered: {}", trouble.reason)))
+        self.say_health(&stats, Instant::now());
     }
 }
 
-/// Why a queue does not do its work.
-enum Unready {
-    /// The destination takes nothing, which may pass.
-    Failing(String),
-    /// It does not pass by itself, or senders are refused.
-    Now(String),
+/// Why the log lost requests, for a person.
+fn why_lost(reason: &str) -> &'static str {
+    match reason {
+        "full" => "the queue was full, and the oldest made room (sending_queue.on_full: drop_oldest)",
+        "expired" => "they were older than sending_queue.max_age",
+        "damaged" => {
+            "they were damaged on the disk; what is left of them is in `corrupt` in the queue's directory"
+        }
+        _ => "they could not be written before the end (sending_queue.ack: memory)",
+    }
 }
 
 /// The figures of a log, as the metrics have them.
@@ -171,5 +143,8 @@ fn figures(stats: &Stats, capacity: u64) -> crate::telemetry::QueueFigures {
         dropped_damaged: cursor.damaged_records,
         dropped_unwritten: stats.unwritten_records,
         write_errors: stats.write_errors,
+        accepted_bytes: stats.appended_bytes,
+        dropped_bytes: cursor.dropped_bytes,
+        damaged_bytes: stats.damaged_bytes,
     }
 }

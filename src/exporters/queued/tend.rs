@@ -1,19 +1,26 @@
 //! What a queue does beside delivering: figures, readiness, dead letters that come back, and the end.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::dead_letter::DeadLetters;
 use super::explain;
+use super::returning::Returning;
 use super::shared::Shared;
 
 /// How often figures are brought up to date, and dead letters looked for.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// Starts what goes on until the queue stops.
+pub(super) fn start(shared: &Arc<Shared>) {
+    let (tended, returning) = (Arc::clone(shared), Arc::clone(shared));
+    shared.tasks.spawn(async move { tended.watch_over("queue_tender", tend(Arc::clone(&tended))).await });
+    let taking = async move { returning.watch_over("dead_letters", take_back(Arc::clone(&returning))).await };
+    shared.tasks.spawn(taking);
+}
+
 /// Tends the queue until it stops.
-pub(super) async fn tend(shared: Arc<Shared>) {
+async fn tend(shared: Arc<Shared>) {
     let left = shared.left();
     if left.records > 0 {
         tracing::info!(
@@ -23,10 +30,10 @@ pub(super) async fn tend(shared: Arc<Shared>) {
             "an earlier run left requests in the queue; they are delivered now"
         );
     }
-    let mut waiting = false;
     loop {
-        if let Some(letters) = &shared.dead_letters {
-            take_back(&shared, letters, &mut waiting).await;
+        if shared.directory.is_none() {
+            // Nobody else lets go of what is delivered; there is no file that could fail.
+            let _ = shared.log.upkeep();
         }
         shared.report();
         if shared.stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
@@ -35,46 +42,31 @@ pub(super) async fn tend(shared: Arc<Shared>) {
     }
 }
 
-/// Puts the dead letters into the queue that the command line wants delivered. Says once that they have to wait.
-async fn take_back(shared: &Shared, letters: &DeadLetters, waiting: &mut bool) {
-    for path in letters.to_retry() {
-        match take_file_back(shared, letters, &path).await {
-            Ok(requests) => {
-                *waiting = false;
-                tracing::info!(queue = shared.name, requests, "dead letters are delivered again");
+/// Puts dead letters into the queue that the command line wants delivered, away from the runtime's workers, until it
+/// stops.
+async fn take_back(shared: Arc<Shared>) {
+    let Some(mut letters) = shared.dead_letters.clone().map(Returning::new) else { return };
+    loop {
+        let stops = shared.stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none();
+        let taker = Arc::clone(&shared);
+        let taking = tokio::task::spawn_blocking(move || {
+            if stops {
+                letters.forget_taken();
+            } else {
+                letters.take_back(&taker);
             }
-            Err(reason) => {
-                if !std::mem::replace(waiting, true) {
-                    tracing::warn!(queue = shared.name, "dead letters wait in {}: {reason}", path.display());
-                }
-                return;
-            }
+            letters
+        });
+        match taking.await {
+            Ok(back) if !stops => letters = back,
+            Ok(_) => return,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends.
+                Err(_) => return,
+            },
         }
     }
-}
-
-async fn take_file_back(shared: &Shared, letters: &DeadLetters, path: &Path) -> Result<usize, String> {
-    let entries = letters.read(path).map_err(|error| error.to_string())?;
-    let mut taken = 0;
-    for (at, letter) in entries.letters.iter().enumerate() {
-        let Some(request) = letter.request() else {
-            tracing::error!(
-                queue = shared.name,
-                id = letter.id,
-                "a dead letter is damaged and cannot be delivered"
-            );
-            continue;
-        };
-        if let Err(error) = shared.log.append(request.encode()).await {
-            // What is in the log already must not be put there with every further try.
-            let left = entries.letters.get(at..).unwrap_or_default();
-            letters.replace(path, left).map_err(|error| error.to_string())?;
-            return Err(explain(&error));
-        }
-        taken += 1;
-    }
-    std::fs::remove_file(path).map_err(|error| error.to_string())?;
-    Ok(taken)
 }
 
 /// Waits until everything is delivered, or it is plain that this will not happen soon.
@@ -96,6 +88,7 @@ pub(super) async fn drain(shared: &Shared) {
 /// Ends the deliveries and closes the log; says what stays.
 pub(super) async fn stop(shared: &Arc<Shared>, reader: Option<JoinHandle<()>>, late: bool) {
     shared.stop.cancel();
+    shared.gate.close();
     shared.window.close();
     shared.log.wake_readers();
     if let Some(reader) = reader {

@@ -103,4 +103,8 @@ async fn a_task_that_panics_makes_the_process_unready() {
     assert!(!health.is_ready());
     assert_eq!(health.report()[1].component, "exporters.mlflow.writer");
     assert_eq!(died.get(), 1);
+    health.task("processors.batch", "worker", died.clone()).finished();
+    assert_eq!(health.report().len(), 2, "who has nothing to say is not heard of");
+    drop(health.task("processors.batch", "worker", died.clone()));
+    assert_eq!((health.report()[2].component.as_str(), died.get()), ("processors.batch.worker", 2));
 }

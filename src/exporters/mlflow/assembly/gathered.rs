@@ -105,7 +105,7 @@ impl Gathered {
     /// Takes a request in. Gives it back if nothing of it has to wait.
     pub(super) fn add(&mut self, request: Arc<TraceRequest>, ack: Ack, now: Instant) -> Option<Piece> {
         let traces = roots(&request);
-        if self.closed || traces.is_empty() {
+        if self.closed || ack.is_urgent() || traces.is_empty() {
             return Some((request, ack));
         }
         let number = self.next_request;

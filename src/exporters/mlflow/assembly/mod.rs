@@ -17,6 +17,7 @@ mod gathered;
 mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
@@ -55,6 +56,7 @@ struct Shared {
     stop: CancellationToken,
     writer: Arc<dyn Deliver>,
     reporter: Reporter,
+    longest_wait: Duration,
 }
 
 impl Assembly {
@@ -67,9 +69,15 @@ impl Assembly {
             stop: CancellationToken::new(),
             writer,
             reporter,
+            longest_wait: config.max_wait,
         });
         let task = tokio::spawn(Arc::clone(&shared).run());
         Self { shared, task: Mutex::new(Some(task)) }
+    }
+
+    /// How long a request may wait here.
+    pub(super) fn longest_wait(&self) -> Duration {
+        self.shared.longest_wait
     }
 
     /// Takes a request over. Where there is no room for it, older ones are written first, and the caller

@@ -94,6 +94,17 @@ impl Bench {
     }
 }
 
+/// Guarantees: the request that finds out whether MLflow is back does not wait for others of its trace first.
+#[tokio::test]
+async fn an_urgent_request_waits_for_nothing() {
+    let mut gathered = Gathered::new(config());
+    let (ack, _delivery) = ack_channel();
+    let (request, now) = (request(&[(7, 2)]), Instant::now());
+    assert!(gathered.add(Arc::clone(&request), ack.urgent(), now).is_some());
+    let (ack, _delivery) = ack_channel();
+    assert!(gathered.add(request, ack, now).is_none());
+}
+
 #[tokio::test]
 async fn a_trace_is_written_once_when_its_root_and_a_grace_are_over() {
     let mut bench = Bench::new(config());

@@ -45,6 +45,7 @@ async fn what_the_destination_gets_is_what_came_in() {
         pipeline: "traces".to_owned(),
         queue,
         retry: quick(),
+        watch: Watch::new("traces", &ComponentId::parse("fake/1"), quick()),
         memory: MemoryAccount::default(),
     };
     let queued = QueuedExporter::start(inner, &settings, &Telemetry::default()).await.unwrap();
@@ -160,6 +161,17 @@ async fn retries_end_after_their_time() {
     let [letter] = letters(&queued).try_into().unwrap();
     assert_eq!((letter.kind.as_str(), letter.reason.as_str()), ("retries_exhausted", "still down"));
     assert!(inner.seen().len() > 1);
+}
+
+#[tokio::test]
+async fn a_wait_beyond_all_time_is_longer_than_any_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let asks = ExportError::Retry { after: Some(Duration::MAX), reason: "never".to_owned() };
+    let retry = RetryOnFailure { max_elapsed_time: Some(Duration::from_secs(3_600)), ..quick() };
+    let (queued, _) = start(&Fake::saying(Err(asks)), on_disk(directory.path()), retry).await;
+    accepted(&queued, &["a"]).await;
+    until_empty(&queued).await;
+    assert_eq!(letters(&queued)[0].kind, "retries_exhausted");
 }
 
 #[tokio::test]

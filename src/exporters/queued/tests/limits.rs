@@ -115,3 +115,26 @@ async fn what_is_too_old_is_dropped_and_counted() {
         "exporter_queue_dropped_requests_total{exporter=\"fake/1\",pipeline=\"traces\",reason=\"expired\"}";
     assert!(metric(&telemetry, name) >= 1.0);
 }
+
+/// Scenario: requests grow too old while the exporter has them and the destination is down.
+/// Guarantees: each is counted as expired, and not delivered as well when the destination is back.
+#[tokio::test]
+async fn what_grows_too_old_in_flight_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let inner = Fake::saying(Err(ExportError::retry("down")));
+    let queue = SendingQueueConfig { max_age: Duration::from_millis(300), ..on_disk(directory.path()) };
+    let (queued, telemetry) = start(&inner, queue, quick()).await;
+    accepted(&queued, &["a", "b", "c"]).await;
+    until("all were given up", || queued.shared.log.stats().cursors[0].expired_records == 3).await;
+    inner.release();
+    until_empty(&queued).await;
+    queued.shared.report();
+    let labels = "{exporter=\"fake/1\",pipeline=\"traces\"";
+    let dropped =
+        metric(&telemetry, &format!("exporter_queue_dropped_requests_total{labels},reason=\"expired\"}}"));
+    let bytes =
+        metric(&telemetry, &format!("exporter_queue_dropped_bytes_total{labels},reason=\"expired\"}}"));
+    assert_eq!(dropped, 3.0);
+    assert!(bytes > 300.0, "{bytes}");
+    assert_eq!(metric(&telemetry, &format!("exporter_queue_delivered_bytes_total{labels}}}")), 0.0);
+}

@@ -60,6 +60,7 @@ async fn two_cannot_share_a_directory() {
         pipeline: "traces".to_owned(),
         queue,
         retry: quick(),
+        watch: Watch::new("traces", &ComponentId::parse("fake/1"), quick()),
         memory: MemoryAccount::default(),
     };
     let second = QueuedExporter::start(Fake::good(), &settings, &telemetry).await;

@@ -124,6 +124,10 @@ pub(super) fn on_disk(directory: &Path) -> SendingQueueConfig {
     SendingQueueConfig { directory: Some(directory.to_owned()), ..SendingQueueConfig::default() }
 }
 
+pub(super) fn in_memory() -> SendingQueueConfig {
+    SendingQueueConfig { storage: QueueStorage::Memory, ..SendingQueueConfig::default() }
+}
+
 /// A queue before the destination, and what it says of itself.
 pub(super) async fn start(
     inner: &Arc<Fake>,
@@ -131,10 +135,26 @@ pub(super) async fn start(
     retry: RetryOnFailure,
 ) -> (QueuedExporter, Telemetry) {
     let telemetry = Telemetry::default();
-    let settings =
-        QueueSettings { pipeline: "traces".to_owned(), queue, retry, memory: MemoryAccount::default() };
-    let queued = QueuedExporter::start(Arc::clone(inner) as _, &settings, &telemetry).await.unwrap();
+    let queued = start_with(queue, retry, &telemetry, |watch| watch.before(Arc::clone(inner) as _)).await;
     (queued, telemetry)
+}
+
+/// A queue before whatever `chain` makes.
+pub(super) async fn start_with(
+    queue: SendingQueueConfig,
+    retry: RetryOnFailure,
+    telemetry: &Telemetry,
+    chain: impl FnOnce(&Watch) -> Arc<dyn TraceExporter>,
+) -> QueuedExporter {
+    let watch = Watch::new("traces", &ComponentId::parse("fake/1"), retry);
+    let settings = QueueSettings {
+        pipeline: "traces".to_owned(),
+        queue,
+        retry,
+        watch: watch.clone(),
+        memory: MemoryAccount::default(),
+    };
+    QueuedExporter::start(chain(&watch), &settings, telemetry).await.unwrap()
 }
 
 /// Hands a request to the queue; its answer.
@@ -176,4 +196,40 @@ pub(super) fn metric(telemetry: &Telemetry, name: &str) -> f64 {
     let text = telemetry.metrics.render().unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(&format!("otel_mlflow_{name} ")));
     line.unwrap_or_else(|| panic!("{name} is not in\n{text}")).parse().unwrap()
+}
+
+/// A stage between a queue and its destination that takes some requests for itself: it drops those named `drop…`, and
+/// waits for ever for more before it passes those on that are named `wait…`.
+pub(super) struct Stage {
+    pub(super) next: Arc<dyn TraceExporter>,
+    waiting: Mutex<Vec<Ack>>,
+}
+
+impl Stage {
+    pub(super) fn before(next: Arc<dyn TraceExporter>) -> Arc<Self> {
+        Arc::new(Self { next, waiting: Mutex::default() })
+    }
+}
+
+impl TraceExporter for Stage {
+    fn id(&self) -> &ComponentId {
+        self.next.id()
+    }
+
+    fn export(&self, request: Arc<TraceRequest>, ack: Ack) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let name = request.metadata.run_id.clone().unwrap();
+            if name.starts_with("drop") {
+                ack.complete(Ok(Delivered::default()));
+            } else if name.starts_with("wait") {
+                self.waiting.lock().unwrap().push(ack);
+            } else {
+                self.next.export(request, ack).await;
+            }
+        })
+    }
+
+    fn shutdown(&self) -> BoxFuture<'_, ()> {
+        self.next.shutdown()
+    }
 }
