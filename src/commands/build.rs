@@ -13,7 +13,9 @@ use crate::config::{ComponentKind, Config, Configured};
 use crate::exporters::debug::{DebugExporter, DebugExporterConfig};
 use crate::exporters::mlflow::{MlflowConfig, MlflowExporter};
 use crate::exporters::otlp::{OtlpExporter, OtlpExporterConfig, OtlpHttpExporterConfig};
-use crate::exporters::queued::{QueueSettings, QueuedExporter, RetryOnFailure, SendingQueueConfig, Watch};
+use crate::exporters::queued::{
+    QueueSettings, QueuedExporter, RetryOnFailure, SendingQueueConfig, Stranded, Watch, stranded,
+};
 use crate::pipeline::{MemoryAccount, Pipeline, TraceExporter};
 use crate::processors::{
     AttributesConfig, BatchProcessorConfig, FilterConfig, MemoryLimiterConfig, ProbabilisticSamplerConfig,
@@ -188,6 +190,39 @@ pub(super) async fn build_queue(
         Ok(queued) => Ok(Arc::new(queued)),
         Err(error) => Err(cannot_start(ComponentKind::Exporter, exporter, error.to_string())),
     }
+}
+
+/// Says which queues an earlier run left that no pipeline opens: what they hold was accepted, and nobody delivers it.
+///
+/// # Errors
+///
+/// The settings of an exporter do not fit their struct.
+pub(super) async fn tell_stranded(config: &Config) -> Result<(), RunError> {
+    let mut queues = Vec::new();
+    for (pipeline, parts) in &config.service.pipelines {
+        for id in &parts.exporters {
+            if let Some(exporter) = config.component(ComponentKind::Exporter, id) {
+                queues.push((queue_of(exporter)?.0, pipeline.clone(), id.clone()));
+            }
+        }
+    }
+    let looking = tokio::task::spawn_blocking(move || {
+        stranded(
+            queues.iter().map(|(queue, pipeline, exporter)| (queue, pipeline.as_str(), exporter.as_str())),
+        )
+    });
+    // A panic there was logged and counted; nothing depends on it.
+    for Stranded { directory, requests, bytes, dead_letter_bytes } in looking.await.unwrap_or_default() {
+        tracing::warn!(
+            requests,
+            bytes,
+            dead_letter_bytes,
+            "nobody delivers the queue that an earlier run left in {}: start with the pipeline and exporter that it \
+             is named after, or delete it",
+            directory.display()
+        );
+    }
+    Ok(())
 }
 
 /// What the processors of a chain share with what is around it.

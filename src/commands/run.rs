@@ -89,6 +89,7 @@ async fn start(config: &Config, telemetry: Telemetry) -> Result<Started, RunErro
     let opened = branches.prepare(config, &nodes, &telemetry).await?;
     // There were none before.
     let _ = branches.put(opened, &telemetry.health);
+    build::tell_stranded(config).await?;
     let mut receivers = Vec::new();
     for configured in config.running(ComponentKind::Receiver) {
         let id = configured.id.to_string();

@@ -116,13 +116,15 @@ impl SendingQueueConfig {
 
     /// The directory of the queue of a pipeline and an exporter; none where nothing is kept in files.
     pub fn directory_of(&self, pipeline: &str, exporter: &str) -> Option<PathBuf> {
-        let root = match (&self.directory, self.storage) {
-            _ if !self.enabled => return None,
-            (Some(directory), _) => directory.as_path(),
-            (None, QueueStorage::Disk) => Path::new(DIRECTORY),
-            (None, QueueStorage::Memory) => return None,
-        };
-        Some(root.join(file_name(pipeline)).join(file_name(exporter)))
+        if !self.enabled || (self.directory.is_none() && self.storage == QueueStorage::Memory) {
+            return None;
+        }
+        Some(self.root().join(file_name(pipeline)).join(file_name(exporter)))
+    }
+
+    /// Below which the queues are, if any is on disk.
+    pub(super) fn root(&self) -> &Path {
+        self.directory.as_deref().unwrap_or(Path::new(DIRECTORY))
     }
 
     /// The log's view of these settings, with one cursor of that name.
@@ -160,6 +162,20 @@ fn file_name(id: &str) -> String {
         }
     }
     name
+}
+
+/// The id of which that is the name.
+pub(super) fn id_of(file_name: &str) -> String {
+    let mut bytes = Vec::with_capacity(file_name.len());
+    let mut rest = file_name.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped =
+            digits.filter(|_| *first == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// How a request that the destination does not take now is sent again: after a random time around an interval that
@@ -256,6 +272,9 @@ mod tests {
         assert_eq!(of("traces", "mlflow"), Path::new("/q/traces/mlflow"));
         assert_eq!(of("traces/2", "mlflow/%2F"), Path::new("/q/traces%2F2/mlflow%2F%252F"));
         assert_eq!(of("..", "."), Path::new("/q/%2E./%2E"));
+        for id in ["mlflow", "mlflow/%2F", "..", "otlp/ä", "%", "%2"] {
+            assert_eq!(id_of(&file_name(id)), id);
+        }
     }
 
     #[test]

@@ -177,6 +177,12 @@ impl DeadLetters {
         Ok(taken)
     }
 
+    /// Bytes of the entries, with those that are to go into the queue.
+    pub(super) fn bytes(&self) -> u64 {
+        let files = self.to_retry().into_iter().chain([self.path()]);
+        files.filter_map(|path| path.metadata().ok()).map(|file| file.len()).sum()
+    }
+
     /// Files whose entries are to go into the queue.
     pub(super) fn to_retry(&self) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(&self.directory) else { return Vec::new() };

@@ -30,6 +30,7 @@ mod readiness;
 mod record;
 mod returning;
 mod shared;
+mod stranded;
 mod tend;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,7 @@ use tokio_util::task::TaskTracker;
 
 pub use config::{OnFull, QueueAck, QueueStorage, RetryOnFailure, SendingQueueConfig};
 pub use dead_letter::{DeadLetter, DeadLetterError, DeadLetters, Entries};
+pub use stranded::{Stranded, stranded};
 pub use watch::Watch;
 
 use crate::pipeline::{Ack, ComponentId, ExportError, MemoryAccount, TraceExporter, TraceRequest};

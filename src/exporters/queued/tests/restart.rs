@@ -51,6 +51,31 @@ async fn a_stop_does_not_wait_for_ever() {
     assert_eq!(good.seen(), ["a"]);
 }
 
+/// Scenario: a pipeline gets another name between two starts, while one of its queues is delivered and another is not.
+/// Guarantees: the one with something in it is found; not those that are delivered, or in use.
+#[tokio::test]
+async fn a_queue_that_no_pipeline_opens_any_more_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = on_disk(directory.path());
+    let down = Fake::saying(Err(ExportError::retry("down")));
+    let (left, _) = start(&down, queue.clone(), quick()).await;
+    accepted(&left, &["a", "b"]).await;
+    assert_eq!(stranded([(&queue, "other", "fake/1")]), [], "it is in use");
+    until("the destination is known to be down", || left.shared.gate.is_down()).await;
+    left.shutdown().await;
+    assert_eq!(stranded([(&queue, "traces", "fake/1")]), [], "a pipeline opens it");
+    let memory = SendingQueueConfig { storage: QueueStorage::Memory, ..queue.clone() };
+    for other in [(&queue, "other", "fake/1"), (&memory, "traces", "fake/1")] {
+        let [found] = stranded([other]).try_into().unwrap();
+        assert_eq!((found.requests, found.dead_letter_bytes), (2, 0));
+        assert!(found.bytes > 200 && found.directory.ends_with("traces/fake%2F1"), "{found:?}");
+    }
+    let (again, _) = start(&Fake::good(), queue.clone(), quick()).await;
+    until_empty(&again).await;
+    again.shutdown().await;
+    assert_eq!(stranded([(&queue, "other", "fake/1")]), [], "all of it was delivered");
+}
+
 #[tokio::test]
 async fn two_cannot_share_a_directory() {
     let directory = tempfile::tempdir().unwrap();
