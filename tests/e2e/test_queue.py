@@ -9,7 +9,6 @@ import re
 import subprocess
 import threading
 import time
-from http.client import HTTPException
 
 import pytest
 
@@ -17,85 +16,9 @@ from support.gateway import Ports, binary, config, query, queue_in, stored
 from support.mlflow_server import MlflowServer
 from support.otlp import attribute, ids, trace_request
 from support.process import answers, free_port, http
+from support.senders import Senders, check_once, delivered, metrics, with_tokens
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "4"))
-RETRY = {429, 503}
-TOKENS = (11, 7)
-
-
-def with_tokens(traces: int = 5):
-    """Traces of a root and two chat calls, each of which used tokens."""
-    request = trace_request(traces=traces, spans=3)
-    for span in request.resource_spans[0].scope_spans[0].spans:
-        if span.name == "chat":
-            for name, tokens in zip(("input", "output"), TOKENS):
-                span.attributes.add(key=f"gen_ai.usage.{name}_tokens").value.int_value = tokens
-    return request
-
-
-class Senders:
-    """Clients that send fresh requests until they are told to stop, and obey the hints, as an SDK does."""
-
-    def __init__(self, url: str, count: int = 4, make=with_tokens, pause: float = 0):
-        self.url, self.make, self.pause = url, make, pause
-        self.accepted, self.refused, self.wrong = [], 0, []
-        self.lock, self.end = threading.Lock(), threading.Event()
-        self.threads = [threading.Thread(target=self._send) for _ in range(count)]
-        for thread in self.threads:
-            thread.start()
-
-    def _send(self):
-        while not self.end.is_set():
-            request = self.make()
-            while not self._deliver(request) and not self.end.is_set():
-                self.end.wait(0.05)
-            self.end.wait(self.pause)
-
-    def _deliver(self, request) -> bool:
-        try:
-            status, headers, said = http("POST", f"{self.url}/v1/traces", request.SerializeToString(), {"content-type": "application/x-protobuf"})
-        except (OSError, HTTPException):
-            # No answer: the client does not know, and sends the same again.
-            return False
-        with self.lock:
-            if status == 200:
-                self.accepted.append(request)
-                return True
-            self.refused += 1
-            if status not in RETRY or "retry-after" not in {name.lower() for name in headers}:
-                self.wrong.append((status, headers, said))
-        return False
-
-    def stop(self) -> list:
-        """Everything that was accepted."""
-        self.end.set()
-        for thread in self.threads:
-            thread.join()
-        assert not self.wrong, self.wrong[:3]
-        return self.accepted
-
-
-def metrics(gateway, name: str) -> float:
-    """The sum of a metric over its labels."""
-    text = http("GET", gateway.admin("/metrics"))[2].decode()
-    values = re.findall(rf"^otel_mlflow_{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
-    return sum(map(float, values))
-
-
-def delivered(gateway, seconds: float = 120):
-    gateway.process.wait_for(lambda: metrics(gateway, "exporter_queue_requests") == 0, "empty queue", seconds)
-
-
-def check_once(uri: str, requests: list):
-    """Every accepted span is there once, and each trace has the tokens of its spans."""
-    assert stored(uri, *requests, seconds=120) == len(set().union(*(ids(request) for request in requests)))
-    rows = query(uri, "SELECT count(*), count(DISTINCT (trace_id || span_id)) FROM spans")[0]
-    assert rows[0] == rows[1]
-    sent = {f"tr-{span.trace_id.hex()}" for request in requests for span in request.resource_spans[0].scope_spans[0].spans}
-    totals = {trace: tokens for trace, *tokens in query(uri, "SELECT request_id, input_tokens, output_tokens, total_tokens FROM trace_info")}
-    expected = [2 * TOKENS[0], 2 * TOKENS[1], 2 * sum(TOKENS)]
-    wrong = {trace: totals.get(trace) for trace in sent if totals.get(trace) != expected}
-    assert not wrong, f"{len(wrong)} of {len(sent)} traces have other totals: {list(wrong.items())[:3]}"
 
 
 # --- crashes ----------------------------------------------------------------------------------------------------------

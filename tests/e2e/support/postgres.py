@@ -89,9 +89,9 @@ class Postgres:
     def uri(self, name: str, password: str = PASSWORD) -> str:
         return f"postgresql://{USER}:{password}@127.0.0.1:{self.port}/{name}"
 
-    def stop_server(self):
-        """Stops the server at once, as a failing machine would; the data stays."""
-        self.process.child.send_signal(signal.SIGINT)
+    def stop_server(self, how: signal.Signals = signal.SIGINT):
+        """Stops the server as `pg_ctl stop -m fast` does, or with SIGQUIT as `-m immediate`; the data stays."""
+        self.process.child.send_signal(how)
         self.process.wait()
 
     def stop(self):

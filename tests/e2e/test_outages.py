@@ -1,0 +1,130 @@
+"""Outages of the destination, under load: MLflow's own server behind a proxy that misbehaves, and PostgreSQL.
+
+A client that obeys the hints loses nothing, nothing is counted twice, and /readyz and /metrics tell the truth. Outages
+last seconds; with `OUTAGE_SECONDS=180` they last minutes.
+"""
+
+import signal
+import time
+
+import pytest
+
+from support.mlflow_server import MlflowServer
+from support.outage import RETRIES, SECONDS, recovered, survived
+from support.postgres import Postgres
+from support.process import answers, http
+from support.proxy import Proxy
+from support.senders import Senders, metrics
+from support.watch import Watch
+
+
+@pytest.fixture(scope="module")
+def server(workspace):
+    one = MlflowServer(workspace / "outages", f"sqlite:///{workspace / 'outages.db'}")
+    one.database = f"sqlite:///{workspace / 'outages.db'}"
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def proxy(server):
+    one = Proxy(server.port)
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def own_postgres(workspace, request):
+    one = Postgres(workspace / f"{request.node.name}.log")
+    yield one
+    one.stop()
+
+
+BROKEN = ("broke the connection", "cannot connect")
+WAYS = {
+    "500": ("500",),
+    "429": ("429",),
+    "late": ("did not answer in time",),
+    "swallow": BROKEN,
+    "cut request": BROKEN,
+    "cut answer": BROKEN,
+}
+
+
+# --- a server that misbehaves -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", WAYS)
+def test_a_server_that_fails_for_a_time_costs_nothing(mode, server, proxy, gateway):
+    """What MLflow wrote without saying so is sent again, and counts once all the same."""
+    running = gateway(proxy.url, timeout="1s" if mode == "late" else "10s", retry_on_failure=RETRIES)
+    survived(running, server.database, lambda: setattr(proxy, "mode", mode), lambda: setattr(proxy, "mode", "pass"), WAYS[mode])
+    tried = [attempt for attempt in proxy.arrived(mode) if attempt.route == "POST /v1/traces"]
+    assert len(tried) >= 3, "the gateway did not meet the trouble"
+    if mode in ("late", "swallow", "cut answer"):
+        written = frozenset().union(*(attempt.spans for attempt in tried))
+        again = frozenset().union(*(attempt.spans for attempt in proxy.arrived("pass")))
+        assert written & again, "nothing that was written without an answer was sent again"
+    if mode == "429":
+        hints_were_obeyed(proxy)
+
+
+def hints_were_obeyed(proxy: Proxy):
+    """No span came back before its time, and once the server was known to be busy, nothing else came either."""
+    refused = proxy.arrived("429")
+    attempts = sorted(proxy.attempts, key=lambda attempt: attempt.began)
+    for attempt in refused:
+        early = [later for later in attempts if later.spans & attempt.spans and 0 < later.began - attempt.answered < proxy.seconds]
+        assert not early, f"sent again after {early[0].began - attempt.answered:.3f} s"
+    # What was under way when the third request was refused arrives within a second of it.
+    known = sorted(attempt.answered for attempt in refused)[2] + 1
+    ends = [attempt.answered for attempt in refused]
+    for attempt in attempts:
+        if attempt.began > known and attempt.mode == "429":
+            last = max(end for end in ends if end <= attempt.began)
+            assert attempt.began - last >= proxy.seconds, f"{attempt.route} after {attempt.began - last:.3f} s"
+
+
+def test_a_slow_server_is_no_outage(server, proxy, gateway):
+    """Seconds for each answer: everything is delivered, later, and nobody says that something is wrong."""
+    running = gateway(proxy.url, retry_on_failure=RETRIES)
+    senders = Senders(running.http, count=2, pause=0.3)
+    watch = Watch(running, senders)
+    try:
+        since = watch.now()
+        proxy.mode = "slow"
+        running.process.wait_for(lambda: len(proxy.arrived("slow")) > 2 and len(senders.accepted) > 10, "slow answers")
+        running.process.wait_for(lambda: metrics(running, "exporter_queue_requests") > 0, "requests in the queue")
+        time.sleep(SECONDS)
+        proxy.mode = "pass"
+        recovered(running, server.database, senders, watch)
+        watch.stayed(200, since)
+        assert metrics(running, "exporter_retries_total") == 0 and senders.refused == senders.unanswered == 0
+    finally:
+        senders.abandon.set()
+        senders.end.set()
+        watch.end.set()
+
+
+# --- PostgreSQL -------------------------------------------------------------------------------------------------------
+
+STOPS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+
+
+@pytest.mark.parametrize("mode", STOPS)
+def test_postgresql_stopped_under_load_costs_nothing(mode, own_postgres, gateway):
+    """As `pg_ctl stop -m fast`, and as `-m immediate`, after which the server recovers from its log."""
+    uri = own_postgres.database()
+    running = gateway(uri, retry_on_failure=RETRIES)
+    survived(running, uri, lambda: own_postgres.stop_server(STOPS[mode]), own_postgres.start, ("PostgreSQL",), {"pause": 0.05})
+
+
+def test_postgresql_stopped_behind_an_mlflow_server_costs_nothing(workspace, own_postgres, gateway):
+    """The server still answers, and fails: what it says of its own trouble is not taken for a fault of the spans."""
+    uri = own_postgres.database()
+    server = MlflowServer(workspace / "outage-behind", uri)
+    try:
+        running = gateway(server.url, retry_on_failure=RETRIES)
+        survived(running, uri, lambda: own_postgres.stop_server(signal.SIGINT), own_postgres.start, ("MLflow", server.url))
+    finally:
+        server.stop()
