@@ -57,6 +57,7 @@ impl Shared {
         match self.store(&mut io, directory, &batch) {
             Ok(()) => {
                 drop(io);
+                self.wrote();
                 for answer in batch.into_iter().filter_map(|record| record.answer) {
                     answer.give(Ok(()));
                 }
@@ -106,9 +107,11 @@ impl Shared {
         let mut again = true;
         loop {
             let Err(error) = self.store_once(io, directory, batch) else { return Ok(()) };
-            self.state().counts.write_errors += 1;
-            if is_full(&error) {
-                let mut state = self.state();
+            let full = is_full(&error);
+            let mut state = self.state();
+            state.counts.write_errors += 1;
+            state.medium_full = full;
+            if full {
                 if self.options.when_full == WhenFull::Refuse || !state.drop_oldest() {
                     return Err(error);
                 }
@@ -158,10 +161,32 @@ impl Shared {
         Ok(active)
     }
 
+    /// A line for the first writes that fail, then for ever fewer.
+    fn say_failed(&self, error: &io::Error, records: usize) {
+        let mut state = self.state();
+        state.failed_writes += 1;
+        let failed = state.failed_writes;
+        drop(state);
+        if failed.is_power_of_two() {
+            tracing::warn!(%error, records, failed, "the queue could not write");
+        }
+    }
+
+    /// Notes that the medium takes records again.
+    fn wrote(&self) {
+        let mut state = self.state();
+        state.medium_full = false;
+        let failed = std::mem::take(&mut state.failed_writes);
+        drop(state);
+        if failed > 0 {
+            tracing::info!(failed, "the queue can write again");
+        }
+    }
+
     /// Tells those who wait that their records were not stored; keeps the records for which nobody waits. Says
     /// whether none were kept.
     fn refuse(&self, batch: Vec<Pending>, error: io::Error) -> bool {
-        tracing::warn!(%error, records = batch.len(), "the queue could not write");
+        self.say_failed(&error, batch.len());
         let error = QueueError::of_write(error, self.options.retry_after);
         let (refused, kept): (Vec<_>, Vec<_>) = batch.into_iter().partition(|record| record.answer.is_some());
         let none_kept = kept.is_empty();
@@ -210,7 +235,7 @@ impl Shared {
 }
 
 /// The segment that was written was dropped or released: its file is not written any more.
-fn forget_gone(io: &mut Io, state: &State) {
+pub(super) fn forget_gone(io: &mut Io, state: &State) {
     let newest = state.segments.back().map(|segment| segment.id);
     io.active.take_if(|active| active.bytes() > 0 && newest != Some(active.id));
 }

@@ -182,6 +182,15 @@ impl Log {
         }
     }
 
+    /// Finds out whether the medium takes anything, without an append.
+    ///
+    /// # Errors
+    ///
+    /// It does not, and why.
+    pub fn probe(&self) -> Result<(), QueueError> {
+        self.shared.directory.as_deref().map_or(Ok(()), |directory| self.shared.probe(directory))
+    }
+
     /// What the log holds, and what happened to it.
     pub fn stats(&self) -> Stats {
         let now = self.shared.now();

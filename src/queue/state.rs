@@ -60,6 +60,10 @@ pub(super) struct State {
     pub(super) corrupt_left: u64,
     /// Somebody needs room, or a segment can be deleted.
     pub(super) upkeep_asked: bool,
+    /// Writes that failed since the last one that did not.
+    pub(super) failed_writes: u64,
+    /// The last of them failed for want of room.
+    pub(super) medium_full: bool,
     pub(super) closing: bool,
     /// The thread of the log that panicked.
     pub(super) died: Option<&'static str>,
@@ -80,6 +84,8 @@ impl State {
             counts: LogCounts::default(),
             corrupt_left,
             upkeep_asked: false,
+            failed_writes: 0,
+            medium_full: false,
             closing: false,
             died: None,
             unanswered: 0,

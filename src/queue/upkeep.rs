@@ -6,11 +6,18 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::QueueError;
+use super::commit::forget_gone;
 use super::cursor_file;
 use super::shared::Shared;
 
 /// A day: no sum of times overflows.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(86_400);
+
+/// Shows whether the medium takes anything.
+const PROBE_FILE: &str = "probe";
+
+/// About as much as a request of a batching sender.
+const PROBE_BYTES: usize = 64 << 10;
 
 impl Shared {
     /// Looks after files, when asked to and at intervals, until the log is closed. Apart from the writer, because
@@ -50,7 +57,7 @@ impl Shared {
     /// Lets go of the segments that are too old, and of those that every cursor is done with.
     pub(super) fn release(&self) {
         // A segment must not go while it is written.
-        let _io = self.io();
+        let mut io = self.io();
         let oldest = self.oldest_allowed();
         let mut state = self.state();
         if let Some(oldest) = oldest {
@@ -58,8 +65,10 @@ impl Shared {
         }
         // The newest is worth a new file only if it has some size, or its room is needed.
         let crowded = state.stored_bytes() + state.pending_bytes > self.options.max_bytes / 2;
-        let newest = if crowded { 1 } else { self.options.segment_limit() / 4 };
+        let newest = if crowded || state.medium_full { 1 } else { self.options.segment_limit() / 4 };
         let released = state.release_done(newest);
+        // An open file keeps its room, though it is deleted.
+        forget_gone(&mut io, &state);
         drop(state);
         if released {
             // Readers close the files that are gone.
@@ -90,6 +99,19 @@ impl Shared {
             outcome = Err(QueueError::Persist { cursor: name, source: Arc::new(error) });
         }
         outcome
+    }
+
+    /// Writes something and deletes it again.
+    pub(super) fn probe(&self, directory: &Path) -> Result<(), QueueError> {
+        let path = directory.join(PROBE_FILE);
+        // One may be left of a process that was killed.
+        let _ = self.disk.remove(&path);
+        let written = self.disk.create(&path).and_then(|mut file| {
+            file.append(&[0; PROBE_BYTES])?;
+            file.sync()
+        });
+        let _ = self.disk.remove(&path);
+        written.map_err(|error| QueueError::of_write(error, self.options.retry_after))
     }
 
     /// Deletes the files of segments that were let go; those that cannot be deleted are tried again.

@@ -1,7 +1,7 @@
 //! Whether a queue does its work, and if not, why.
 
 use std::future::Future;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,35 +13,30 @@ use crate::telemetry::TaskGuard;
 /// The part of the room, in percent, from which on a queue is nearly full.
 const NEARLY_FULL: u64 = 90;
 
-/// How long a request that the disk did not take makes a queue unready. Who asks for readiness before it sends
-/// anything would else never send what shows that the disk is well again.
-pub(super) const REFUSAL: Duration = Duration::from_secs(10);
-
 /// How long a destination may leave every request without an answer.
 pub(super) const SILENCE: Duration = Duration::from_secs(30);
 
 /// What is wrong with the files of a queue.
 #[derive(Debug, Default)]
 pub(super) struct Troubles {
-    /// Why the last request was not taken, and when.
-    append: Option<(String, Instant)>,
+    /// Why the disk did not take the last request.
+    append: Option<String>,
     dead_letters: Option<String>,
 }
 
 impl Troubles {
-    /// The disk has taken a request.
+    /// The disk has taken something.
     pub(super) fn appended(&mut self) {
         self.append = None;
     }
 
     /// The disk has not taken a request.
     pub(super) fn not_appended(&mut self, reason: String) {
-        self.append = Some((reason, Instant::now()));
+        self.append = Some(reason);
     }
 
-    fn reason(&mut self, now: Instant) -> Option<String> {
-        self.append.take_if(|(_, since)| now.saturating_duration_since(*since) >= REFUSAL);
-        self.append.as_ref().map(|(reason, _)| reason).or(self.dead_letters.as_ref()).cloned()
+    fn reason(&self) -> Option<String> {
+        self.append.as_ref().or(self.dead_letters.as_ref()).cloned()
     }
 }
 
@@ -60,6 +55,19 @@ impl Shared {
 
     pub(super) fn dead_letter_trouble(&self, trouble: Option<String>) {
         self.troubles().dead_letters = trouble;
+    }
+
+    /// After a request that the disk did not take, finds out whether it takes something again. Who asks for readiness
+    /// before it sends anything would else never send what shows that.
+    pub(super) async fn try_disk(self: &Arc<Self>) {
+        if self.troubles().append.is_none() {
+            return;
+        }
+        let shared = Arc::clone(self);
+        // If it panics, the trouble stays what it was.
+        if let Ok(Ok(())) = tokio::task::spawn_blocking(move || shared.log.probe()).await {
+            self.troubles().appended();
+        }
     }
 
     /// Runs a task of the queue. If it dies, by a panic, that is counted, and the process is unready for good.
@@ -91,7 +99,7 @@ impl Shared {
         if let Some(fatal) = trouble.as_ref().filter(|trouble| trouble.fatal) {
             return Some(Unready::Now(fatal.reason.clone()));
         }
-        if let Some(trouble) = self.log.trouble().or_else(|| self.troubles().reason(now)) {
+        if let Some(trouble) = self.log.trouble().or_else(|| self.troubles().reason()) {
             return Some(Unready::Now(trouble));
         }
         let held = stats.bytes + stats.pending_bytes;

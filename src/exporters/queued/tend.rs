@@ -35,6 +35,7 @@ async fn tend(shared: Arc<Shared>) {
             // Nobody else lets go of what is delivered; there is no file that could fail.
             let _ = shared.log.upkeep();
         }
+        shared.try_disk().await;
         shared.report();
         if shared.stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
             return;

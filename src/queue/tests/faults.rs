@@ -33,6 +33,42 @@ fn a_full_disk_recovers_by_itself() {
     assert_eq!(left(&log, CURSORS[0]), [30, 31]);
 }
 
+/// Guarantees: also a segment that is too small to be worth a new file makes room where there is no other.
+#[test]
+fn a_full_disk_gets_back_the_room_of_a_small_segment() {
+    let disk = FakeDisk::default();
+    let (log, _) = open(&disk, options());
+    append(&log, 0..1, 60);
+    disk.leave_room(Some(0));
+    assert!(matches!(log.append(payload(1, 60)).wait(), Err(QueueError::DiskFull { .. })));
+    for cursor in CURSORS {
+        assert_eq!(deliver(&log, cursor), [0]);
+    }
+    let _ = log.upkeep();
+    log.upkeep().unwrap();
+    append(&log, 2..3, 60);
+    // With room again, a small segment is kept for the next records.
+    for cursor in CURSORS {
+        assert_eq!(deliver(&log, cursor), [2]);
+    }
+    log.upkeep().unwrap();
+    assert_eq!(log.stats().segments, 1);
+}
+
+/// Guarantees: whether the disk takes anything is found out without an append, and leaves nothing behind.
+#[test]
+fn a_probe_tells_whether_there_is_room() {
+    let disk = FakeDisk::default();
+    let (log, _) = open(&disk, options());
+    disk.leave_room(Some(1000));
+    assert!(matches!(log.probe(), Err(QueueError::DiskFull { .. })));
+    disk.leave_room(None);
+    for _ in 0..2 {
+        log.probe().unwrap();
+    }
+    assert_eq!(disk.files("probe"), []);
+}
+
 /// Scenario: on a full disk the only records are delivered and deleted, no cursor can be persisted, and the file for
 /// the next record stays empty.
 /// Guarantees: the log goes on where it was, so later records are not mistaken for remains of the empty file.

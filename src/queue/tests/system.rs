@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::harness::{CURSORS, append, deliver, left, options, payload};
@@ -49,6 +49,28 @@ fn delivered_files_are_deleted() {
     let log = open(directory.path(), options());
     append(&log, 50..51, 100);
     assert_eq!(left(&log, CURSORS[0]), [50]);
+}
+
+/// Guarantees: what is deleted is not kept open, by the writer or by a reader that looks for more: it would keep its room.
+#[cfg(target_os = "linux")]
+#[test]
+fn deleted_files_are_closed_though_nobody_appends() {
+    let directory = tempfile::tempdir().unwrap();
+    let cursors = vec![CURSORS[0].to_owned()];
+    let log = open(directory.path(), Options { cursors, ..options() });
+    let mut reader = log.reader(CURSORS[0]).unwrap();
+    append(&log, 0..10, 100);
+    while let Some(record) = reader.next().unwrap() {
+        reader.acker().ack(record.position);
+    }
+    log.upkeep().unwrap();
+    assert!(reader.next().unwrap().is_none());
+    let open = std::fs::read_dir("/proc/self/fd").unwrap();
+    let open = open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+    let deleted =
+        |path: &PathBuf| path.starts_with(directory.path()) && path.to_string_lossy().ends_with("(deleted)");
+    assert_eq!(open.filter(deleted).collect::<Vec<_>>(), [PathBuf::new(); 0]);
+    assert_eq!(log.stats().segments, 0, "nothing was deleted");
 }
 
 /// Guarantees: many threads at once lose nothing, and each gets its answer.

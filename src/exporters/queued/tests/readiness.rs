@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::super::readiness::{REFUSAL, SILENCE};
+use super::super::readiness::SILENCE;
 use super::super::*;
 use super::support::*;
 
@@ -17,7 +17,7 @@ fn look(queued: &QueuedExporter, now: Instant) {
 /// Scenario: the disk is full for a moment; who balances the load asks for readiness, and sends nothing meanwhile.
 /// Guarantees: unready at once, and ready again without any request.
 #[tokio::test]
-async fn a_full_disk_is_forgotten_when_nothing_was_refused_for_some_time() {
+async fn a_full_disk_is_over_when_it_takes_something_again() {
     let (queued, telemetry) = start(&Fake::good(), in_memory(), quick()).await;
     let source = Arc::new(std::io::Error::other("no space"));
     let refused = Err(QueueError::DiskFull { retry_after: Duration::from_secs(1), source });
@@ -25,7 +25,8 @@ async fn a_full_disk_is_forgotten_when_nothing_was_refused_for_some_time() {
     let now = Instant::now();
     look(&queued, now);
     assert!(reason(&telemetry).unwrap().contains("no space"), "{:?}", reason(&telemetry));
-    look(&queued, now + REFUSAL);
+    queued.shared.try_disk().await;
+    look(&queued, now);
     assert_eq!(reason(&telemetry), None);
 }
 
