@@ -110,9 +110,21 @@ pub(super) fn check(
         422 if message.contains("OperationalError") => {
             RestError::Unavailable { server, status, message, after: answer.retry_after }
         }
+        // Later versions answer 400 for what a driver does not call operational, the data's fault or not.
+        400 if is_ill_database(&message) => {
+            RestError::Unavailable { server, status, message, after: answer.retry_after }
+        }
         501 => RestError::NoOtlp { server, message },
         _ => RestError::Refused { status, code, message },
     })
+}
+
+/// Whether MLflow reports that its database cannot be written to, as after a failover: the driver's error comes first
+/// in the message, as `BAD_REQUEST: (psycopg.errors.ReadOnlySqlTransaction) …`.
+fn is_ill_database(message: &str) -> bool {
+    let error = message.strip_prefix("BAD_REQUEST: (").and_then(|said| said.split_once(')'));
+    let name = error.and_then(|(error, _)| error.rsplit('.').next());
+    matches!(name, Some("ReadOnlySqlTransaction" | "InterfaceError"))
 }
 
 #[cfg(test)]
@@ -151,6 +163,16 @@ mod tests {
         assert!(matches!(checked(500, "Internal Server Error"), Err(RestError::Internal { .. })));
         let locked = r#"{"detail":"Failed to log OpenTelemetry spans: (sqlite3.OperationalError) database is locked"}"#;
         assert!(matches!(checked(422, locked), Err(RestError::Unavailable { .. })));
+        for (said, passing) in [
+            ("(psycopg.errors.ReadOnlySqlTransaction) cannot execute INSERT", true),
+            ("(psycopg2.InterfaceError) connection already closed", true),
+            ("(psycopg.errors.NotNullViolation) of (ReadOnlySqlTransaction)", false),
+            ("ReadOnlySqlTransaction", false),
+        ] {
+            let body = format!(r#"{{"error_code": "BAD_REQUEST", "message": "{said}"}}"#);
+            let error = checked(400, &body).unwrap_err();
+            assert_eq!(matches!(error, RestError::Unavailable { .. }), passing, "{error}");
+        }
         let file_store = r#"{"detail":"REST OTLP span logging is not supported by FileStore"}"#;
         assert!(matches!(checked(501, file_store), Err(RestError::NoOtlp { .. })));
         for status in [400, 409, 413, 415, 422] {

@@ -64,7 +64,8 @@ pub(super) async fn probe(client: &Client) -> Result<ServerInfo, RestError> {
     Ok(ServerInfo { version, protocol, takes_gzip: release >= Release::WITH_GZIP })
 }
 
-async fn has_otlp(client: &Client) -> Result<bool, RestError> {
+/// Whether MLflow answers on its OTLP endpoint: an error is that of whatever stands before it.
+pub(super) async fn has_otlp(client: &Client) -> Result<bool, RestError> {
     let mut call = client.call(Method::POST, OTLP_PATH);
     call.headers.insert(CONTENT_TYPE, PROTOBUF);
     match client.send_once(&call).await {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::answer::Answer;
 use super::retry::Backoff;
-use super::server::{OTLP_PATH, PROTOBUF};
+use super::server::{self, OTLP_PATH, PROTOBUF};
 use super::{Compression, Destination, Protocol, RestError, RestStore, RunLink};
 use crate::otlp::Refusal;
 use crate::otlp::model::{ExportTraceServiceRequest, ExportTraceServiceResponse, Span};
@@ -129,7 +129,16 @@ impl RestStore {
             let message = format!("no experiment has the id {}", destination.experiment_id);
             return Err(RestError::NotFound { message });
         }
+        self.check_endpoint(&error).await?;
         self.narrow(destination, piece, error).await
+    }
+
+    /// A proxy may fail on the endpoint alone: then a 500 says nothing about the data.
+    async fn check_endpoint(&self, error: &RestError) -> Result<(), RestError> {
+        if matches!(error, RestError::Internal { .. }) {
+            server::has_otlp(&self.inner.client).await?;
+        }
+        Ok(())
     }
 
     /// Finds the spans that make MLflow refuse a piece, and stores the others: cuts it in two,
@@ -147,14 +156,20 @@ impl RestStore {
         // The first half goes first: of two spans with one id the later one has to win.
         while let Some(piece) = open.pop() {
             requests += 1;
-            let backoff = self.inner.client.backoff().with_final_500();
+            let backoff = self.inner.client.backoff();
+            // What would be given up gets its retries.
+            let backoff = if piece.len() == 1 { backoff } else { backoff.with_final_500() };
             match self.post(destination, &pieces::request(&piece), backoff).await {
                 Ok(refusals) => {
                     outcome.stored.extend(trace_ids(&piece));
                     outcome.refusals.extend(refusals);
                 }
                 Err(error) if may_be_the_data(&error) => {
-                    cut(piece, &error, requests < MAX_NARROWING_REQUESTS, &mut open, &mut outcome);
+                    let further = requests < MAX_NARROWING_REQUESTS;
+                    if piece.len() == 1 || !further {
+                        self.check_endpoint(&error).await?;
+                    }
+                    cut(piece, &error, further, &mut open, &mut outcome);
                 }
                 Err(error) => return Err(error),
             }

@@ -1,6 +1,8 @@
 //! A refused batch loses the spans at fault, and no other.
 
-use wiremock::ResponseTemplate;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use wiremock::{Request, ResponseTemplate};
 
 use super::{Picky, answer_exports, destination, options, request, server};
 use crate::otlp::Refusal;
@@ -46,6 +48,42 @@ async fn a_500_that_other_data_does_not_meet_is_the_data() {
     let answer = ResponseTemplate::new(500).set_body_string("Cannot convert: Internal Server Error");
     let (refusals, picky) = send_with_bad_spans(answer).await;
     assert_only_the_bad_ones_are_lost(&refusals, &picky);
+}
+
+/// Scenario: a proxy fails on the endpoint alone, and experiments can be read.
+/// Guarantees: no span is given up for it, neither before the batch is cut nor while it is.
+#[tokio::test]
+async fn a_500_that_any_data_meets_is_not_the_data() {
+    for healthy in [1, 5] {
+        let server = server("3.17.2").await;
+        let asked = AtomicUsize::new(0);
+        answer_exports(&server, move |request: &Request| {
+            let ill = asked.fetch_add(1, Ordering::Relaxed) >= healthy;
+            ResponseTemplate::new(if request.body.is_empty() && !ill { 422 } else { 500 })
+        })
+        .await;
+        let store = RestStore::connect(&server.uri(), options()).unwrap();
+        let error = store.send(&destination(), &request(&[(1, "a"), (2, "b")]), &[]).await.unwrap_err();
+        assert!(matches!(error, StoreError::Retry { .. }), "{healthy}: {error:?}");
+    }
+}
+
+/// Guarantees: a span that is alone at last is sent as often as the batch was before it is given up.
+#[tokio::test]
+async fn a_500_that_comes_and_goes_is_not_the_data() {
+    let server = server("3.17.2").await;
+    let asked = AtomicUsize::new(0);
+    answer_exports(&server, move |request: &Request| {
+        if request.body.is_empty() {
+            return ResponseTemplate::new(422);
+        }
+        let number = asked.fetch_add(1, Ordering::Relaxed);
+        ResponseTemplate::new(if number < 3 || number % 2 == 1 { 500 } else { 200 })
+    })
+    .await;
+    let store = RestStore::connect(&server.uri(), options()).unwrap();
+    let sent = store.send(&destination(), &request(&[(1, "a"), (2, "b")]), &[]).await;
+    assert_eq!(sent.unwrap(), []);
 }
 
 #[tokio::test]
