@@ -17,6 +17,7 @@ from support.fake_openai import FakeOpenAi  # noqa: E402
 from support.gateway import Gateway, Ports, config  # noqa: E402
 from support.mlflow_server import MlflowServer  # noqa: E402
 from support.postgres import Postgres  # noqa: E402
+from support.proxy import Proxy  # noqa: E402
 
 _numbers = itertools.count(1)
 
@@ -49,6 +50,22 @@ def postgres(workspace):
     cluster = Postgres(workspace / "postgres.log")
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(workspace):
+    """MLflow's server for tests that do not stop it; its database is `.backend_uri`."""
+    one = MlflowServer(workspace / "server", f"sqlite:///{workspace / 'server.db'}")
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def proxy(mlflow_server):
+    """Stands before `mlflow_server`, and misbehaves when told to."""
+    one = Proxy(mlflow_server.port)
+    yield one
+    one.stop()
 
 
 @pytest.fixture

@@ -10,32 +10,16 @@ import time
 import pytest
 
 from support.mlflow_server import MlflowServer
-from support.outage import RETRIES, SECONDS, recovered, survived
+from support.outage import RETRIES, SECONDS, load, recovered, survived
 from support.postgres import Postgres
-from support.process import answers, http
 from support.proxy import Proxy
-from support.senders import Senders, metrics
-from support.watch import Watch
+from support.senders import metrics
 
 
 @pytest.fixture(scope="module")
-def server(workspace):
-    one = MlflowServer(workspace / "outages", f"sqlite:///{workspace / 'outages.db'}")
-    one.database = f"sqlite:///{workspace / 'outages.db'}"
-    yield one
-    one.stop()
-
-
-@pytest.fixture
-def proxy(server):
-    one = Proxy(server.port)
-    yield one
-    one.stop()
-
-
-@pytest.fixture
-def own_postgres(workspace, request):
-    one = Postgres(workspace / f"{request.node.name}.log")
+def own_postgres(workspace):
+    """One that tests may stop."""
+    one = Postgres(workspace / "postgres-outages.log")
     yield one
     one.stop()
 
@@ -43,6 +27,7 @@ def own_postgres(workspace, request):
 BROKEN = ("broke the connection", "cannot connect")
 WAYS = {
     "500": ("500",),
+    "500 for spans": ("500",),
     "429": ("429",),
     "late": ("did not answer in time",),
     "swallow": BROKEN,
@@ -55,10 +40,11 @@ WAYS = {
 
 
 @pytest.mark.parametrize("mode", WAYS)
-def test_a_server_that_fails_for_a_time_costs_nothing(mode, server, proxy, gateway):
+def test_a_server_that_fails_for_a_time_costs_nothing(mode, mlflow_server, proxy, gateway):
     """What MLflow wrote without saying so is sent again, and counts once all the same."""
-    running = gateway(proxy.url, timeout="1s" if mode == "late" else "10s", retry_on_failure=RETRIES)
-    survived(running, server.database, lambda: setattr(proxy, "mode", mode), lambda: setattr(proxy, "mode", "pass"), WAYS[mode])
+    proxy.seconds = 4 if mode == "late" else 2
+    running = gateway(proxy.url, timeout="2s" if mode == "late" else "10s", retry_on_failure=RETRIES)
+    survived(running, mlflow_server.backend_uri, lambda: setattr(proxy, "mode", mode), lambda: setattr(proxy, "mode", "pass"), WAYS[mode])
     tried = [attempt for attempt in proxy.arrived(mode) if attempt.route == "POST /v1/traces"]
     assert len(tried) >= 3, "the gateway did not meet the trouble"
     if mode in ("late", "swallow", "cut answer"):
@@ -85,25 +71,19 @@ def hints_were_obeyed(proxy: Proxy):
             assert attempt.began - last >= proxy.seconds, f"{attempt.route} after {attempt.began - last:.3f} s"
 
 
-def test_a_slow_server_is_no_outage(server, proxy, gateway):
+def test_a_slow_server_is_no_outage(mlflow_server, proxy, gateway):
     """Seconds for each answer: everything is delivered, later, and nobody says that something is wrong."""
     running = gateway(proxy.url, retry_on_failure=RETRIES)
-    senders = Senders(running.http, count=2, pause=0.3)
-    watch = Watch(running, senders)
-    try:
+    with load(running) as (senders, watch):
         since = watch.now()
         proxy.mode = "slow"
         running.process.wait_for(lambda: len(proxy.arrived("slow")) > 2 and len(senders.accepted) > 10, "slow answers")
         running.process.wait_for(lambda: metrics(running, "exporter_queue_requests") > 0, "requests in the queue")
         time.sleep(SECONDS)
         proxy.mode = "pass"
-        recovered(running, server.database, senders, watch)
+        recovered(running, mlflow_server.backend_uri, senders, watch)
         watch.stayed(200, since)
         assert metrics(running, "exporter_retries_total") == 0 and senders.refused == senders.unanswered == 0
-    finally:
-        senders.abandon.set()
-        senders.end.set()
-        watch.end.set()
 
 
 # --- PostgreSQL -------------------------------------------------------------------------------------------------------
@@ -116,15 +96,23 @@ def test_postgresql_stopped_under_load_costs_nothing(mode, own_postgres, gateway
     """As `pg_ctl stop -m fast`, and as `-m immediate`, after which the server recovers from its log."""
     uri = own_postgres.database()
     running = gateway(uri, retry_on_failure=RETRIES)
-    survived(running, uri, lambda: own_postgres.stop_server(STOPS[mode]), own_postgres.start, ("PostgreSQL",), {"pause": 0.05})
+    survived(running, uri, lambda: own_postgres.stop_server(STOPS[mode]), own_postgres.start, ("PostgreSQL",), pause=0.05)
 
 
-def test_postgresql_stopped_behind_an_mlflow_server_costs_nothing(workspace, own_postgres, gateway):
+@pytest.fixture(scope="module")
+def server_of_postgres(workspace, own_postgres):
+    one = MlflowServer(workspace / "outage-behind", own_postgres.database())
+    yield one
+    one.stop()
+
+
+@pytest.mark.parametrize("trouble", ["stopped", "read-only"])
+def test_postgresql_that_is_behind_an_mlflow_server_costs_nothing(trouble, own_postgres, server_of_postgres, gateway):
     """The server still answers, and fails: what it says of its own trouble is not taken for a fault of the spans."""
-    uri = own_postgres.database()
-    server = MlflowServer(workspace / "outage-behind", uri)
-    try:
-        running = gateway(server.url, retry_on_failure=RETRIES)
-        survived(running, uri, lambda: own_postgres.stop_server(signal.SIGINT), own_postgres.start, ("MLflow", server.url))
-    finally:
-        server.stop()
+    running = gateway(server_of_postgres.url, retry_on_failure=RETRIES)
+    ways = {
+        "stopped": (own_postgres.stop_server, own_postgres.start),
+        # As the one that a failover leaves behind.
+        "read-only": (lambda: own_postgres.read_only(True), lambda: own_postgres.read_only(False)),
+    }
+    survived(running, server_of_postgres.backend_uri, *ways[trouble], (server_of_postgres.url,))

@@ -50,14 +50,14 @@ def config(tracking_uri: str, ports: Ports, **exporter) -> dict:
 
 
 class Gateway:
-    """A running gateway. Its configuration is a dict, written out as YAML."""
+    """A running gateway. Its configuration is a dict, written out as YAML; `prefix` is a command that starts it."""
 
-    def __init__(self, folder: Path, settings: dict, ports: Ports, env: dict | None = None, ready: bool = True, **popen):
+    def __init__(self, folder: Path, settings: dict, ports: Ports, env: dict | None = None, ready: bool = True, prefix: list | None = None, **popen):
         folder.mkdir(parents=True, exist_ok=True)
         self.ports = ports
         self.file = folder / "gateway.yaml"
         self.file.write_text(yaml.safe_dump(settings, sort_keys=False))
-        self.process = Process("otel-mlflow", [binary(), "--config", self.file], folder / "gateway.log", env=env, cwd=folder, **popen)
+        self.process = Process("otel-mlflow", [*(prefix or []), binary(), "--config", self.file], folder / "gateway.log", env=env, cwd=folder, **popen)
         if ready:
             self.process.wait_for(lambda: answers(self.admin("/readyz")), "answer to /readyz")
 

@@ -16,7 +16,7 @@ class MlflowServer:
 
     def __init__(self, folder: Path, backend_uri: str, workers: int = 1, program: Path = MLFLOW, artifacts: list | None = None):
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
+        self.folder, self.backend_uri = folder, backend_uri
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.command = [program, "server", "--backend-store-uri", backend_uri, "--port", self.port, "--workers", workers,

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import contextmanager
 
 from .gateway import Gateway
 from .process import answers
@@ -12,15 +13,26 @@ SECONDS = float(os.environ.get("OUTAGE_SECONDS", "3"))
 RETRIES = {"initial_interval": "200ms", "max_interval": "1s"}
 
 
-def survived(gateway: Gateway, uri: str, begin, end, reasons: tuple, load: dict | None = None):
+@contextmanager
+def load(gateway: Gateway, **more):
+    """Clients and a watch; whatever happens, they end with the block."""
+    senders = Senders(gateway.http, **{"count": 2, "pause": 0.3, **more})
+    watch = Watch(gateway, senders)
+    try:
+        yield senders, watch
+    finally:
+        senders.abandon.set()
+        senders.end.set()
+        watch.end.set()
+
+
+def survived(gateway: Gateway, uri, begin, end, reasons: tuple, **more):
     """Under load `begin()` takes the destination away and `end()` gives it back.
 
     While it is away /readyz fails and names one of `reasons`, and requests are accepted. Afterwards all that was
-    accepted is in the database `uri`, once, and the figures say so.
+    accepted is in the database `uri`, which may be a function that gives it, once, and the figures say so.
     """
-    senders = Senders(gateway.http, **{"count": 2, "pause": 0.3, **(load or {})})
-    watch = Watch(gateway, senders)
-    try:
+    with load(gateway, **more) as (senders, watch):
         gateway.process.wait_for(lambda: metrics(gateway, "exporter_sent_spans_total") > 0, "delivery")
         begin()
         watch.until(503)
@@ -37,18 +49,14 @@ def survived(gateway: Gateway, uri: str, begin, end, reasons: tuple, load: dict 
         recovered(gateway, uri, senders, watch)
         assert metrics(gateway, "exporter_retries_total") > 0
         assert senders.refused == senders.unanswered == 0, "a client noticed"
-    finally:
-        senders.abandon.set()
-        senders.end.set()
-        watch.end.set()
 
 
-def recovered(gateway: Gateway, uri: str, senders: Senders, watch: Watch) -> list:
+def recovered(gateway: Gateway, uri, senders: Senders, watch: Watch) -> list:
     """The destination is back: everything that clients ever sent gets there, once, and all figures are good."""
     watch.until(200)
     sent = senders.finish()
     delivered(gateway, 120 + 4 * SECONDS)
-    check_once(uri, sent)
+    check_once(uri() if callable(uri) else uri, sent)
     watch.until(200)
     watch.stop()
     spans = spans_of(sent)

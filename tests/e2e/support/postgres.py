@@ -94,6 +94,16 @@ class Postgres:
         self.process.child.send_signal(how)
         self.process.wait()
 
+    def read_only(self, on: bool):
+        """Whether transactions that do not say otherwise can only read."""
+        connection = self.connect("postgres")
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SET default_transaction_read_only = off")
+            cursor.execute(f"ALTER SYSTEM SET default_transaction_read_only = {'on' if on else 'off'}")
+            cursor.execute("SELECT pg_reload_conf()")
+        connection.close()
+
     def stop(self):
         """Ends the server without a last checkpoint, which takes long on a busy disk: nobody reads the data again."""
         if self.process.running():

@@ -11,10 +11,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from .otlp import ids
 
+OTLP = "/v1/traces"
+
 
 @dataclass
 class Attempt:
-    """A request that arrived; times are those of the monotonic clock."""
+    """A request that arrived, and when it was answered; times are those of the monotonic clock."""
 
     began: float
     route: str
@@ -27,7 +29,7 @@ class Proxy:
     """`mode` is what it does with each request that begins from then on:
 
     - `pass`: hands it on.
-    - `500`, `429`: answers so itself; 429 with `Retry-After: <seconds>`.
+    - `500`, `429`: answers so itself; 429 with `Retry-After: <seconds>`. `500 for spans`: all else is handed on.
     - `slow`: hands it on after `seconds`.
     - `late`: hands it on, and the answer `seconds` after it came.
     - `swallow`: hands it on, and ends the connection instead of answering.
@@ -62,13 +64,11 @@ def _handler(proxy: Proxy):
             body = self.rfile.read(length // 2 if mode == "cut request" else length)
             attempt = Attempt(began, f"{self.command} {self.path}", _spans(self.path, body) if mode != "cut request" else frozenset(), mode)
             proxy.attempts.append(attempt)
-            try:
-                self.misbehave(mode, body)
-            finally:
-                attempt.answered = time.monotonic()
+            self.attempt = attempt
+            self.misbehave(mode, body)
 
         def misbehave(self, mode: str, body: bytes):
-            if mode == "500":
+            if mode == "500" or (mode == "500 for spans" and self.path == OTLP):
                 return self.answer(500, {"content-type": "text/plain"}, b"Internal Server Error")
             if mode == "429":
                 return self.answer(429, {"retry-after": f"{proxy.seconds:.0f}"}, b"slow down")
@@ -98,6 +98,8 @@ def _handler(proxy: Proxy):
                 connection.close()
 
         def answer(self, status: int, headers: dict, said: bytes, missing: int = 0):
+            # Noted before: afterwards the client may be ahead of us.
+            self.attempt.answered = time.monotonic()
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
@@ -126,4 +128,4 @@ def _handler(proxy: Proxy):
 
 
 def _spans(path: str, body: bytes) -> frozenset:
-    return frozenset(ids(ExportTraceServiceRequest.FromString(body))) if path == "/v1/traces" else frozenset()
+    return frozenset(ids(ExportTraceServiceRequest.FromString(body))) if path == OTLP else frozenset()
