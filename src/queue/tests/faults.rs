@@ -37,10 +37,10 @@ fn a_full_disk_recovers_by_itself() {
 #[test]
 fn a_full_disk_gets_back_the_room_of_a_small_segment() {
     let disk = FakeDisk::default();
-    let (log, _) = open(&disk, options());
-    append(&log, 0..1, 60);
+    let (log, _) = open(&disk, Options { segment_bytes: 4_000, ..options() });
+    append(&log, 0..1, 800);
     disk.leave_room(Some(0));
-    assert!(matches!(log.append(payload(1, 60)).wait(), Err(QueueError::DiskFull { .. })));
+    assert!(matches!(log.append(payload(1, 800)).wait(), Err(QueueError::DiskFull { .. })));
     for cursor in CURSORS {
         assert_eq!(deliver(&log, cursor), [0]);
     }
