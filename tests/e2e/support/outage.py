@@ -36,8 +36,13 @@ def survived(gateway: Gateway, uri, begin, end, reasons: tuple, **more):
         gateway.process.wait_for(lambda: metrics(gateway, "exporter_sent_spans_total") > 0, "delivery")
         begin()
         watch.until(503)
-        since, before = watch.now(), len(senders.accepted)
-        gateway.process.wait_for(lambda: len(senders.accepted) > before + 5, "requests taken during the outage")
+        # What was under way when it began may still succeed, and then all is well for a moment.
+        before, sent = None, None
+        while before is None or sent != metrics(gateway, "exporter_sent_spans_total"):
+            before, sent = len(senders.accepted), metrics(gateway, "exporter_sent_spans_total")
+            gateway.process.wait_for(lambda: len(senders.accepted) > before + 5, "requests taken during the outage")
+        watch.until(503)
+        since = watch.now()
         time.sleep(SECONDS)
         kept = len(senders.accepted) - before
         gateway.process.wait_for(lambda: metrics(gateway, "exporter_queue_requests") >= kept, f"{kept} requests in the queue")
