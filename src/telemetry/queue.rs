@@ -42,6 +42,7 @@ pub(super) struct QueueFamilies {
     stored: Gauges,
     oldest: Family<QueueLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
     enqueue_failed: Counters,
+    enqueue_failed_requests: Counters,
     dead_letters: Counters,
     dropped_spans: Counters,
     dropped_requests: Counters,
@@ -82,6 +83,11 @@ impl QueueFamilies {
                 &self.enqueue_failed,
             ),
             (
+                "exporter_enqueue_failed_requests",
+                "Requests that the queue did not take, also those that were refused before they were read",
+                &self.enqueue_failed_requests,
+            ),
+            (
                 "exporter_dead_letter_spans",
                 "Spans that cannot be delivered and are in the dead-letter file",
                 &self.dead_letters,
@@ -118,6 +124,7 @@ impl QueueFamilies {
             delivered_bytes: self.bytes.delivered.get_or_create_owned(&labels),
             bytes: self.bytes.clone(),
             enqueue_failed: self.enqueue_failed.clone(),
+            enqueue_failed_requests: self.enqueue_failed_requests.clone(),
             dead_letters: self.dead_letters.clone(),
             dropped_spans: self.dropped_spans.clone(),
             dropped_requests: self.dropped_requests.clone(),
@@ -184,6 +191,7 @@ pub struct QueueMetrics {
     accepted_bytes: Counter,
     delivered_bytes: Counter,
     enqueue_failed: Counters,
+    enqueue_failed_requests: Counters,
     dead_letters: Counters,
     dropped_spans: Counters,
     dropped_requests: Counters,
@@ -196,8 +204,14 @@ pub struct QueueMetrics {
 impl QueueMetrics {
     /// A request that the queue did not take; the reason is one of a few fixed words.
     pub fn enqueue_failed(&self, reason: &'static str, spans: usize, bytes: usize) {
+        self.refused_unread(reason);
         self.count(&self.enqueue_failed, reason, spans as u64);
         self.count(&self.bytes.enqueue_failed, reason, bytes as u64);
+    }
+
+    /// A request that the queue would not take, refused before its spans were known.
+    pub fn refused_unread(&self, reason: &'static str) {
+        self.count(&self.enqueue_failed_requests, reason, 1);
     }
 
     /// A request that the destination holds.

@@ -92,7 +92,7 @@ def test_a_full_queue_refuses_and_goes_on(workspace, gateway, empty_database):
         server.process.stop()
         senders = Senders(running.http, count=2, make=lambda: with_tokens(traces=50), pause=0.05)
         running.process.wait_for(lambda: senders.refused > 3, "refusals of a full queue")
-        assert metrics(running, "receiver_refused_requests_total") > 3
+        assert metrics(running, "exporter_enqueue_failed_requests_total") > 3
         assert metrics(running, "exporter_queue_capacity") == 1 << 20
         running.process.wait_for(lambda: b"nearly full" in http("GET", running.admin("/readyz"))[2], "full in /readyz", 20)
         before = len(senders.accepted)

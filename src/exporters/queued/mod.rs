@@ -178,10 +178,7 @@ impl TraceExporter for QueuedExporter {
     }
 
     fn refusal(&self, bytes: usize) -> Option<ExportError> {
-        let error = self.shared.log.refusal(bytes)?;
-        // What never fits is told after a look at it: the size before decompression says little.
-        let after = error.retry_after()?;
-        Some(ExportError::Retry { after: Some(after), reason: explain(&error) })
+        self.shared.refusal(bytes)
     }
 
     fn shutdown(&self) -> BoxFuture<'_, ()> {

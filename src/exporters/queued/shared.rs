@@ -54,6 +54,16 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// What the sender of a request of at least so many bytes hears without its request being read, if it would be
+    /// refused.
+    pub(super) fn refusal(&self, bytes: usize) -> Option<ExportError> {
+        let error = self.log.refusal(bytes)?;
+        // What never fits is told after a look at it: the size before decompression says little.
+        let after = error.retry_after()?;
+        self.metrics.refused_unread(label(&error));
+        Some(ExportError::Retry { after: Some(after), reason: explain(&error) })
+    }
+
     /// What the sender of a request hears once the log has answered.
     pub(super) fn enqueued(
         &self,
@@ -64,16 +74,9 @@ impl Shared {
             self.troubles().appended();
             return Ok(Delivered::default());
         };
-        let (label, ill) = match &error {
-            QueueError::Full { .. } => ("full", false),
-            QueueError::Busy { .. } => ("busy", false),
-            QueueError::TooLarge { .. } => ("too_large", false),
-            QueueError::Closed => ("closed", false),
-            QueueError::DiskFull { .. } => ("disk_full", true),
-            _ => ("write", true),
-        };
+        let label = label(&error);
         self.metrics.enqueue_failed(label, spans, bytes);
-        if ill {
+        if matches!(label, "disk_full" | "write") {
             self.troubles().not_appended(explain(&error));
         }
         Err(match error {
@@ -125,6 +128,18 @@ fn why_lost(reason: &str) -> &'static str {
             "they were damaged on the disk; what is left of them is in `corrupt` in the queue's directory"
         }
         _ => "they could not be written before the end (sending_queue.ack: memory)",
+    }
+}
+
+/// Why the log does not take a request, in one of a few fixed words.
+fn label(error: &QueueError) -> &'static str {
+    match error {
+        QueueError::Full { .. } => "full",
+        QueueError::Busy { .. } => "busy",
+        QueueError::TooLarge { .. } => "too_large",
+        QueueError::Closed => "closed",
+        QueueError::DiskFull { .. } => "disk_full",
+        _ => "write",
     }
 }
 

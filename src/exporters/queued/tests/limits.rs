@@ -42,6 +42,9 @@ async fn a_full_queue_refuses_with_a_hint_and_goes_on() {
     let name = "exporter_enqueue_failed_spans_total{exporter=\"fake/1\",pipeline=\"traces\",reason=\"full\"}";
     assert_eq!(metric(&telemetry, name), 2.0);
     assert_eq!(queued.refusal(50_000), Some(refused), "the same is said before a request is read");
+    let name =
+        "exporter_enqueue_failed_requests_total{exporter=\"fake/1\",pipeline=\"traces\",reason=\"full\"}";
+    assert_eq!(metric(&telemetry, name), 2.0, "one that was read, one that was not");
     queued.shared.report();
     let report = telemetry.health.report();
     assert!(report[0].reason.as_ref().unwrap().contains("nearly full"), "{report:?}");
