@@ -57,7 +57,7 @@ impl Shared {
         match self.store(&mut io, directory, &batch) {
             Ok(()) => {
                 drop(io);
-                self.wrote();
+                self.state().medium_full = false;
                 for answer in batch.into_iter().filter_map(|record| record.answer) {
                     answer.give(Ok(()));
                 }
@@ -112,11 +112,15 @@ impl Shared {
             state.counts.write_errors += 1;
             state.medium_full = full;
             if full {
+                // Even a little that is delivered already is room.
+                state.upkeep_asked = true;
                 if self.options.when_full == WhenFull::Refuse || !state.drop_oldest() {
                     return Err(error);
                 }
                 forget_gone(io, &state);
+                let dropped = state.graveyard.clone();
                 drop(state);
+                self.empty(directory, &dropped);
                 self.bury(directory);
             } else if !std::mem::take(&mut again) {
                 return Err(error);
@@ -161,32 +165,14 @@ impl Shared {
         Ok(active)
     }
 
-    /// A line for the first writes that fail, then for ever fewer.
-    fn say_failed(&self, error: &io::Error, records: usize) {
-        let mut state = self.state();
-        state.failed_writes += 1;
-        let failed = state.failed_writes;
-        drop(state);
-        if failed.is_power_of_two() {
-            tracing::warn!(%error, records, failed, "the queue could not write");
-        }
-    }
-
-    /// Notes that the medium takes records again.
-    fn wrote(&self) {
-        let mut state = self.state();
-        state.medium_full = false;
-        let failed = std::mem::take(&mut state.failed_writes);
-        drop(state);
-        if failed > 0 {
-            tracing::info!(failed, "the queue can write again");
-        }
-    }
-
     /// Tells those who wait that their records were not stored; keeps the records for which nobody waits. Says
     /// whether none were kept.
-    fn refuse(&self, batch: Vec<Pending>, error: io::Error) -> bool {
-        self.say_failed(&error, batch.len());
+    pub(super) fn refuse(&self, batch: Vec<Pending>, error: io::Error) -> bool {
+        // On a full disk it has something to do.
+        self.work.notify_all();
+        if let Some(records) = self.floods.write.due(batch.len() as u64) {
+            tracing::warn!(%error, records, "the queue could not write");
+        }
         let error = QueueError::of_write(error, self.options.retry_after);
         let (refused, kept): (Vec<_>, Vec<_>) = batch.into_iter().partition(|record| record.answer.is_some());
         let none_kept = kept.is_empty();

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::disk::Disk;
+use super::flood::Flood;
 use super::segment::SegmentId;
 use super::window::Window;
 
@@ -19,19 +20,24 @@ pub(super) fn directory(log: &Path) -> PathBuf {
 /// Copies damaged bytes of a segment to a file that says where they were.
 ///
 /// A failure is logged and nothing more: reading goes on without the copy.
-pub(super) fn set_aside(disk: &dyn Disk, log: &Path, id: SegmentId, range: Range<u64>, from: &mut Window) {
+pub(super) fn set_aside(
+    disk: &dyn Disk,
+    log: &Path,
+    id: SegmentId,
+    range: Range<u64>,
+    from: &mut Window,
+    said: &Flood,
+) {
     let name = format!("{}-{}.bin", id.file_name(), range.start);
-    tracing::warn!(
-        segment = id.file_name(),
-        offset = range.start,
-        bytes = range.end - range.start,
-        "damaged data in the queue"
-    );
-    match copy(disk, &directory(log).join(name), range, from) {
-        // A run before this one found it too.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => tracing::warn!(%error, "damaged data could not be set aside"),
-        Ok(()) => {}
+    let (segment, offset, aside) = (id.file_name(), range.start, range.end - range.start);
+    let copied = copy(disk, &directory(log).join(name), range, from);
+    let Some(bytes) = said.due(aside) else { return };
+    match copied {
+        // A run before this one may have found it too.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            tracing::warn!(%error, segment, offset, bytes, "damaged data in the queue; it could not be set aside");
+        }
+        _ => tracing::warn!(segment, offset, bytes, "damaged data in the queue"),
     }
 }
 

@@ -24,7 +24,7 @@ pub enum Holder {
 
 /// Files and a clock.
 pub trait Disk: Send + Sync + 'static {
-    /// Makes a directory and those above it, where missing.
+    /// Makes a directory and those above it, where missing, so that they outlast a power loss.
     ///
     /// # Errors
     ///

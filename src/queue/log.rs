@@ -22,6 +22,10 @@ use super::stats::Stats;
 use super::system_disk::SystemDisk;
 use super::ticket::{Ticket, ticket};
 
+/// The size at which a segment in memory is closed: a file is not worth so little, but what one record keeps in memory
+/// should be.
+const MEMORY_SEGMENT_BYTES: u64 = 1 << 20;
+
 /// A log; the [module](super) says what it promises.
 ///
 /// Dropping it closes it. Share it in an [`Arc`]. It has two threads: one writes, one looks after files.
@@ -132,10 +136,13 @@ impl Log {
 
     fn append_in_memory(&self, mut state: MutexGuard<'_, State>, record: Pending) -> Ticket {
         let options = &self.shared.options;
+        if let Some(oldest) = self.shared.oldest_allowed() {
+            state.expire(oldest);
+        }
         if options.when_full == WhenFull::DropOldest {
             state.make_room(record.bytes(), options.max_bytes);
         }
-        state.publish_in_memory(record, options.segment_limit());
+        state.publish_in_memory(record, options.segment_limit().min(MEMORY_SEGMENT_BYTES));
         drop(state);
         self.shared.readable.notify();
         Ticket::answered(Ok(()))
@@ -193,6 +200,15 @@ impl Log {
 
     /// What the log holds, and what happened to it.
     pub fn stats(&self) -> Stats {
+        if self.shared.directory.is_none() {
+            // There is no thread to look for what is too old.
+            self.shared.release();
+        }
+        self.figures()
+    }
+
+    /// What the log holds as it stands.
+    pub(super) fn figures(&self) -> Stats {
         let now = self.shared.now();
         self.shared.state().stats(now)
     }
@@ -223,7 +239,9 @@ impl Log {
             cursor.count_taken(0..u64::MAX);
         }
         let persisted = self.upkeep();
-        self.shared.io().lock = None;
+        let mut io = self.shared.io();
+        // The file too: whoever has the directory next may delete it.
+        (io.active, io.lock) = (None, None);
         persisted
     }
 }
@@ -238,6 +256,49 @@ impl Drop for Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Counts what is logged by this thread.
+    #[derive(Default)]
+    struct Lines(std::sync::atomic::AtomicUsize);
+
+    impl tracing::Subscriber for Lines {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+        fn event(&self, _: &tracing::Event<'_>) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+
+        fn enter(&self, _: &tracing::span::Id) {}
+
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    /// Guarantees: a disk that takes nothing is a line or two, not one for each request and second.
+    #[test]
+    fn a_failing_disk_does_not_flood_the_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options { cursors: vec!["mlflow".to_owned()], ..Options::default() };
+        let (log, _) = Log::open(directory.path(), options, SystemDisk::new()).unwrap();
+        let lines = Arc::new(Lines::default());
+        tracing::subscriber::with_default(Arc::clone(&lines), || {
+            for _ in 0..100 {
+                log.shared.refuse(Vec::new(), std::io::ErrorKind::StorageFull.into());
+                log.shared.state().cursors[0].dirty = true;
+                log.shared.upkeep(&directory.path().join("missing")).unwrap_err();
+            }
+        });
+        assert_eq!(lines.0.load(std::sync::atomic::Ordering::Relaxed), 2);
+    }
 
     /// Guarantees: whatever is appended while the writer is busy is one write, with one sync.
     #[test]

@@ -55,6 +55,7 @@ mod damage;
 mod disk;
 mod error;
 mod event;
+mod flood;
 mod log;
 mod options;
 mod place;

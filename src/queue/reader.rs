@@ -237,7 +237,8 @@ impl Reader {
             && kept > 0
         {
             let range = range.start..range.start + kept;
-            damage::set_aside(self.shared.disk.as_ref(), directory, id, range, scanner.window());
+            let (disk, said) = (self.shared.disk.as_ref(), &self.shared.floods.damage);
+            damage::set_aside(disk, directory, id, range, scanner.window(), said);
         }
     }
 

@@ -10,8 +10,9 @@ use super::cursor::Cursor;
 use super::cursor_file;
 use super::damage;
 use super::disk::{Disk, Entry, Holder};
+use super::flood::Flood;
 use super::options::Options;
-use super::record::{HEADER_BYTES, Header, SEQUENCE_LIMIT};
+use super::record::{HEADER_BYTES, Header, MAGIC, SEQUENCE_LIMIT};
 use super::scan::{Found, Scanner};
 use super::segment::{Body, Segment, SegmentId};
 use super::sequences::Sequences;
@@ -30,7 +31,7 @@ pub struct Recovery {
     pub bytes: u64,
     /// Bytes of an unfinished record that were cut off.
     pub torn_bytes: u64,
-    /// Bytes in the newest segment that are damaged; they are set aside.
+    /// Bytes in the newest segment that are damaged, at its end too if they were a whole record; they are set aside.
     pub damaged_bytes: u64,
     /// Cursors that start over because their file is damaged: what they acknowledged is delivered again.
     pub reset_cursors: Vec<String>,
@@ -44,6 +45,8 @@ struct Opening<'a> {
     directory: &'a Path,
     now: u64,
     corrupt_left: u64,
+    /// Damage was found.
+    said: Flood,
     report: Recovery,
 }
 
@@ -65,7 +68,8 @@ pub(super) fn open(
     let kept_aside = disk.create_directory(&aside).and_then(|()| disk.list(&aside)).unwrap_or_default();
     let corrupt_left = options.corrupt_bytes.saturating_sub(kept_aside.iter().map(|entry| entry.bytes).sum());
     let now = u64::try_from(disk.now().as_millis()).unwrap_or(u64::MAX);
-    let mut opening = Opening { disk, directory, now, corrupt_left, report: Recovery::default() };
+    let (said, report) = (Flood::default(), Recovery::default());
+    let mut opening = Opening { disk, directory, now, corrupt_left, said, report };
     let (mut segments, generation) = opening.segments(&entries);
     let (mut cursors, acked) = opening.cursors(&entries, options);
     // What was acknowledged and then lost with the machine must not be given again as a sequence, or a new
@@ -187,12 +191,17 @@ impl Opening<'_> {
         segment
     }
 
-    /// Cuts off what is after the last record: a write that did not finish.
+    /// Cuts off what is after the last record: a write that did not finish, or a record whose header is damaged.
     fn cut(&mut self, segment: &mut Segment, range: Range<u64>, scanner: &mut Scanner) {
-        self.report.torn_bytes += range.end - range.start;
         let damaged = self.report.damaged_bytes;
         self.set_aside(segment, range.clone(), scanner);
-        self.report.damaged_bytes = damaged;
+        if is_rotten(scanner, &range, segment.end) {
+            // At least one record was there: it is missing when it should be delivered, and counted then.
+            segment.end += 1;
+        } else {
+            self.report.torn_bytes += range.end - range.start;
+            self.report.damaged_bytes = damaged;
+        }
         // If that fails the bytes stay, and are ignored.
         let _ = scanner.window().file().set_length(range.start);
     }
@@ -205,7 +214,8 @@ impl Opening<'_> {
         self.corrupt_left -= kept;
         if kept > 0 {
             let range = range.start..range.start + kept;
-            damage::set_aside(self.disk, self.directory, segment.id, range, scanner.window());
+            let (id, said) = (segment.id, &self.said);
+            damage::set_aside(self.disk, self.directory, id, range, scanner.window(), said);
         }
     }
 
@@ -246,6 +256,17 @@ impl Opening<'_> {
     fn discard(&self, file_name: &str) {
         let _ = self.disk.remove(&self.directory.join(file_name));
     }
+}
+
+/// Whether the end of a segment begins with the whole header of the record `sequence`, damaged. An unfinished write
+/// ends in a header or begins with a good one.
+fn is_rotten(scanner: &mut Scanner, range: &Range<u64>, sequence: u64) -> bool {
+    let (length, tag) = (HEADER_BYTES as u64, scanner.tag());
+    let Ok(bytes) = scanner.window().peek(range.start, length, range.end) else { return false };
+    let Some(header) = bytes.get(..HEADER_BYTES) else { return false };
+    // Zeros, of which a power loss can leave any number, are no sequence.
+    let numbered = sequence > 0 && header.get(8..16) == Some(&sequence.to_le_bytes());
+    Header::decode(header, tag).is_none() && (numbered || header.starts_with(&MAGIC))
 }
 
 /// A segment of which the medium gives only `intact` bytes now. It may have as many records more as fit in the

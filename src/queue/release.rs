@@ -12,11 +12,12 @@ impl State {
         !self.cursors.is_empty() && self.cursors.iter().all(by)
     }
 
-    /// Whether the segment of a sequence is not needed any more, the newest aside.
+    /// Whether the segment of a sequence is not needed any more; the newest only if it may be let go of at any size.
     pub(super) fn is_deletable(&self, sequence: u64) -> bool {
         let Some(segment) = self.segment_from(sequence) else { return false };
         let newest = self.segments.back().is_some_and(|newest| newest.id == segment.id);
-        !newest && self.is_done(segment, |cursor| &cursor.done)
+        let may_go = !newest || self.medium_full || segment.is_in_memory();
+        may_go && self.is_done(segment, |cursor| &cursor.done)
     }
 
     /// Lets go of the segments that every cursor is done with; of the newest only if it has at least `newest_bytes`.
@@ -29,7 +30,7 @@ impl State {
         let newest = self.segments.back().map(|segment| segment.id);
         let before = self.segments.len();
         for segment in std::mem::take(&mut self.segments) {
-            let small = newest == Some(segment.id) && segment.bytes < newest_bytes;
+            let small = newest == Some(segment.id) && segment.bytes < newest_bytes && !segment.is_in_memory();
             let in_front = self.segments.is_empty() || segment.is_in_memory();
             let done =
                 self.is_done(&segment, |cursor| if in_front { &cursor.done } else { &cursor.persisted });

@@ -35,6 +35,11 @@ impl Scanner {
         Self { window: Window::new(file), tag, offset: 0 }
     }
 
+    /// What the headers of this file are checked with.
+    pub(super) fn tag(&self) -> u64 {
+        self.tag
+    }
+
     /// Where it goes on.
     pub(super) fn offset(&self) -> u64 {
         self.offset

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::active::Active;
 use super::disk::Disk;
 use super::event::Event;
+use super::flood::Floods;
 use super::options::Options;
 use super::state::State;
 
@@ -24,6 +25,8 @@ pub(super) struct Shared {
     pub(super) work: Condvar,
     /// There may be something for readers.
     pub(super) readable: Event,
+    /// What a bad disk would say too often.
+    pub(super) floods: Floods,
 }
 
 /// What only one may do at a time.
@@ -55,6 +58,7 @@ impl Shared {
             upkeep: Mutex::new(()),
             work: Condvar::new(),
             readable: Event::default(),
+            floods: Floods::default(),
         }
     }
 
@@ -79,8 +83,11 @@ impl Shared {
         Some(self.now().saturating_sub(age))
     }
 
-    /// Has files looked after soon.
+    /// Has what is not needed let go of: files soon, memory now.
     pub(super) fn ask_for_upkeep(&self) {
+        if self.directory.is_none() {
+            return self.release();
+        }
         self.state().upkeep_asked = true;
         self.work.notify_all();
     }

@@ -60,9 +60,7 @@ pub(super) struct State {
     pub(super) corrupt_left: u64,
     /// Somebody needs room, or a segment can be deleted.
     pub(super) upkeep_asked: bool,
-    /// Writes that failed since the last one that did not.
-    pub(super) failed_writes: u64,
-    /// The last of them failed for want of room.
+    /// The medium had no room for the last write.
     pub(super) medium_full: bool,
     pub(super) closing: bool,
     /// The thread of the log that panicked.
@@ -84,7 +82,6 @@ impl State {
             counts: LogCounts::default(),
             corrupt_left,
             upkeep_asked: false,
-            failed_writes: 0,
             medium_full: false,
             closing: false,
             died: None,
@@ -168,6 +165,7 @@ impl State {
         }
         self.next += records.len() as u64;
         self.unanswered = 0;
+        self.medium_full = false;
         self.pending_bytes = self.pending_bytes.saturating_sub(bytes);
         self.count_appended(records.len() as u64, bytes);
     }

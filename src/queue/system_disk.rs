@@ -33,7 +33,7 @@ impl Default for SystemDisk {
 
 impl Disk for SystemDisk {
     fn create_directory(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        create_directories(path, &|directory| self.sync_directory(directory))
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
@@ -90,6 +90,25 @@ impl Disk for SystemDisk {
     }
 }
 
+/// Makes a directory and those above it, where missing, and brings the name of each onto the medium: what is in it is
+/// no safer than its name.
+fn create_directories(path: &Path, sync: &dyn Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = path.parent().map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
+    if let Some(above) = above {
+        create_directories(above, sync)?;
+    }
+    // It can be there by now, made by somebody else.
+    fs::create_dir_all(path)?;
+    match above.map(sync) {
+        // A directory to which names may be added, but that may not be read, cannot be synced.
+        Some(Err(error)) if error.kind() != io::ErrorKind::PermissionDenied => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// What the holder of a lock said of himself.
 fn holder(path: &Path) -> Option<String> {
     let mut text = String::new();
@@ -122,5 +141,34 @@ impl DiskFile for SystemFile {
                 outcome => return outcome,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    /// Guarantees: each new directory is named on the medium by the one above it, from above; one that was there costs
+    /// nothing.
+    #[test]
+    fn new_directories_are_synced() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let synced = RefCell::new(Vec::new());
+        let sync = |directory: &Path| {
+            synced.borrow_mut().push(directory.to_owned());
+            Ok(())
+        };
+        create_directories(&root.join("a/b/c"), &sync).unwrap();
+        assert!(root.join("a/b/c").is_dir());
+        assert_eq!(synced.take(), [root.to_owned(), root.join("a"), root.join("a/b")]);
+        create_directories(&root.join("a/b/c"), &sync).unwrap();
+        assert!(synced.take().is_empty());
+        create_directories(&root.join("a/d"), &sync).unwrap();
+        assert_eq!(synced.take(), [root.join("a")]);
+        let failing = |_: &Path| Err(io::Error::other("the disk fails"));
+        create_directories(&root.join("e"), &failing).unwrap_err();
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::QueueError;
 use super::commit::forget_gone;
 use super::cursor_file;
+use super::segment::SegmentId;
 use super::shared::Shared;
 
 /// A day: no sum of times overflows.
@@ -95,7 +96,9 @@ impl Shared {
             };
             cursor.dirty = true;
             drop(state);
-            tracing::warn!(%error, cursor = name, "the queue could not persist a cursor");
+            if let Some(times) = self.floods.persist.due(1) {
+                tracing::warn!(%error, cursor = name, times, "the queue could not persist a cursor");
+            }
             outcome = Err(QueueError::Persist { cursor: name, source: Arc::new(error) });
         }
         outcome
@@ -114,6 +117,14 @@ impl Shared {
         written.map_err(|error| QueueError::of_write(error, self.options.retry_after))
     }
 
+    /// Cuts files that are to be deleted: a reader may have one open, and its room is needed now.
+    pub(super) fn empty(&self, directory: &Path, segments: &[SegmentId]) {
+        for id in segments {
+            // If that fails, the room is free once the reader goes on.
+            let _ = self.disk.open(&directory.join(id.file_name())).and_then(|mut file| file.set_length(0));
+        }
+    }
+
     /// Deletes the files of segments that were let go; those that cannot be deleted are tried again.
     pub(super) fn bury(&self, directory: &Path) {
         let graveyard = std::mem::take(&mut self.state().graveyard);
@@ -122,7 +133,10 @@ impl Shared {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
-                    tracing::warn!(%error, segment = id.file_name(), "the queue could not delete a segment");
+                    if let Some(times) = self.floods.delete.due(1) {
+                        let segment = id.file_name();
+                        tracing::warn!(%error, segment, times, "the queue could not delete a segment");
+                    }
                     self.state().graveyard.push(id);
                 }
             }

@@ -98,6 +98,35 @@ fn a_torn_tail_is_cut() {
     }
 }
 
+/// Guarantees: a last record whose header is damaged is no unfinished write: it is counted as damaged, once, unless it
+/// was delivered; and its number is not given again.
+#[test]
+fn a_rotten_tail_is_counted() {
+    for at in 4 * RECORD..4 * RECORD + 32 {
+        let disk = five();
+        let (log, _) = open(&disk, options());
+        let mut reader = log.reader(CURSORS[1]).unwrap();
+        let last = drain(&mut reader).remove(4);
+        reader.acker().ack(last.position);
+        log.close().unwrap();
+        change(&disk, at);
+        let (log, recovery) = open(&disk, options());
+        assert_eq!((recovery.torn_bytes, recovery.damaged_bytes), (0, RECORD as u64), "byte {at}");
+        append(&log, 9..10, LENGTH);
+        for cursor in CURSORS {
+            assert_eq!(left(&log, cursor), [0, 1, 2, 3, 9]);
+        }
+        let stats = log.stats();
+        let damaged: Vec<_> = stats.cursors.iter().map(|cursor| cursor.damaged_records).collect();
+        assert_eq!((stats.damaged_records, damaged), (1, vec![1, 0]));
+        assert_eq!(disk.files(".bin")[0].1.len(), RECORD);
+        log.close().unwrap();
+        let (log, _) = open(&disk, options());
+        assert_eq!(left(&log, CURSORS[0]), [0, 1, 2, 3, 9]);
+        assert_eq!(log.stats().damaged_records, 0);
+    }
+}
+
 /// Guarantees: a payload that is itself a record of some log is never taken for one, even if its own header is
 /// damaged: a client cannot plant records.
 #[test]

@@ -64,6 +64,8 @@ struct Inode {
     synced: Vec<u8>,
     /// Written and not synced. A failed sync forgets it without syncing, as Linux does.
     dirty: Vec<Range<usize>>,
+    /// How often it is open.
+    opened: u64,
 }
 
 impl FakeDisk {
@@ -148,7 +150,7 @@ impl FakeDisk {
     pub(super) fn put(&self, path: &Path, content: Vec<u8>) {
         let mut world = self.world();
         let inode = world.inodes.len();
-        world.inodes.push(Inode { synced: content.clone(), content, dirty: Vec::new() });
+        world.inodes.push(Inode { synced: content.clone(), content, ..Inode::default() });
         world.names.insert(path.to_owned(), inode);
         world.synced_names.insert(path.to_owned(), inode);
     }
@@ -161,8 +163,16 @@ impl FakeDisk {
 }
 
 impl World {
+    /// A file keeps its room as long as it has a name or is open.
     fn used(&self) -> u64 {
-        self.names.values().map(|&inode| self.inodes[inode].content.len() as u64).sum()
+        let named: BTreeSet<usize> = self.names.values().copied().collect();
+        let kept = |at: &usize| named.contains(at) || self.inodes[*at].opened > 0;
+        (0..self.inodes.len()).filter(kept).map(|at| self.inodes[at].content.len() as u64).sum()
+    }
+
+    fn open(&mut self, disk: &FakeDisk, inode: usize) -> Box<dyn DiskFile> {
+        self.inodes[inode].opened += 1;
+        Box::new(FakeFile { disk: disk.clone(), inode, boot: self.boots })
     }
 
     fn room(&self) -> usize {
@@ -252,17 +262,17 @@ impl Disk for FakeDisk {
         world.inodes.push(Inode::default());
         world.names.insert(path.to_owned(), inode);
         world.renamed();
-        Ok(Box::new(FakeFile { disk: self.clone(), inode, boot: world.boots }))
+        Ok(world.open(self, inode))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let world = self.world();
+        let mut world = self.world();
         world.alive()?;
         if let Some(refusal) = world.closed {
             return Err(refusal());
         }
         let inode = *world.names.get(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(FakeFile { disk: self.clone(), inode, boot: world.boots }))
+        Ok(world.open(self, inode))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -324,6 +334,12 @@ struct FakeFile {
     inode: usize,
     /// A file that was opened before a crash is of a process that is dead.
     boot: u64,
+}
+
+impl Drop for FakeFile {
+    fn drop(&mut self) {
+        self.disk.world().inodes[self.inode].opened -= 1;
+    }
 }
 
 impl DiskFile for FakeFile {

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use super::fake::{FakeDisk, Fault, Restart};
-use super::harness::{CURSORS, Harness, append, deliver, left, open, options, payload};
+use super::harness::{CURSORS, Harness, append, deliver, drain, left, numbers, open, options, payload};
 use crate::queue::{Durability, Log, Options, QueueError, WhenFull};
 
 /// Guarantees: a full disk refuses with a hint, delivery goes on, what is delivered makes room although the cursors
@@ -69,6 +69,38 @@ fn a_probe_tells_whether_there_is_room() {
     assert_eq!(disk.files("probe"), []);
 }
 
+/// Scenario: a file system smaller than a quarter of a segment, in the default sizes.
+/// Guarantees: once everything is delivered there is room again, by itself, also after a restart.
+#[test]
+fn a_small_disk_that_is_full_recovers_by_itself() {
+    let disk = FakeDisk::default();
+    let options = Options { cursors: vec![CURSORS[0].to_owned()], ..Options::default() };
+    disk.leave_room(Some(100_000));
+    let fill = |log: &Log| {
+        let appended = (0..).take_while(|&number| log.append(payload(number, 2000)).wait().is_ok()).count();
+        let refused = log.append(payload(0, 2000)).wait().unwrap_err();
+        assert!(matches!(refused, QueueError::DiskFull { .. }), "{refused}");
+        assert!(appended > 40, "there was room for {appended} only");
+    };
+    let (log, _) = open(&disk, options.clone());
+    for _ in 0..3 {
+        fill(&log);
+        assert!(deliver(&log, CURSORS[0]).len() > 40);
+        while log.stats().bytes > 0 {
+            std::thread::yield_now();
+        }
+    }
+    fill(&log);
+    // There may be no room for the cursor.
+    let _ = log.close();
+    let (log, _) = open(&disk, options);
+    assert!(deliver(&log, CURSORS[0]).len() > 40);
+    while log.append(payload(0, 2000)).wait().is_err() {
+        std::thread::yield_now();
+    }
+    fill(&log);
+}
+
 /// Scenario: on a full disk the only records are delivered and deleted, no cursor can be persisted, and the file for
 /// the next record stays empty.
 /// Guarantees: the log goes on where it was, so later records are not mistaken for remains of the empty file.
@@ -108,11 +140,17 @@ fn a_full_disk_drops_the_oldest_if_told_to() {
     let disk = FakeDisk::default();
     let (log, _) = open(&disk, Options { when_full: WhenFull::DropOldest, ..options() });
     append(&log, 0..20, 100);
+    // It keeps the oldest file open.
+    let mut reader = log.reader(CURSORS[1]).unwrap();
+    assert!(reader.next().unwrap().is_some());
     disk.leave_room(Some(60));
     append(&log, 20..21, 100);
     let left = left(&log, CURSORS[0]);
     assert_eq!(left, (4..21).collect::<Vec<_>>());
     assert_eq!(log.stats().cursors[0].dropped_records, 4);
+    // What is gone is not taken for damage by the one that had it open.
+    assert_eq!(numbers(&drain(&mut reader)), left);
+    assert_eq!(log.stats().damaged_records, 0);
 }
 
 /// Guarantees: what was accepted into memory waits for the disk, and is counted if it waits in vain.

@@ -7,6 +7,7 @@ mod faults;
 mod gaps;
 mod harness;
 mod limits;
+mod memory;
 mod model;
 mod system;
 mod trouble;
