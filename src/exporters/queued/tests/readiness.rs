@@ -74,3 +74,31 @@ async fn a_task_that_dies_is_counted_and_makes_the_process_unready() {
     let name = "tasks_died_total{component=\"fake/1\",reason=\"queue_delivery\"}";
     assert_eq!(metric(&telemetry, name), 1.0);
 }
+
+/// Scenario: the disk fails to give a part of the queue.
+#[tokio::test]
+async fn a_queue_that_cannot_be_read_is_not_ready() {
+    let directory = tempfile::tempdir().unwrap();
+    let inner = Fake::new(|_| Answer::Hold);
+    let queue = SendingQueueConfig { queue_size: 1 << 20, in_flight_size: 1, ..on_disk(directory.path()) };
+    let (queued, telemetry) = start(&inner, queue, quick()).await;
+    for name in ["a", "b", "c", "d", "e"] {
+        send(&queued, request(name, 50_000)).await.unwrap();
+    }
+    until("the first is with the destination", || inner.held() == 1).await;
+    let files = std::fs::read_dir(directory.path().join("traces/fake%2F1")).unwrap();
+    let mut segments: Vec<_> = files
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "segment"))
+        .collect();
+    segments.sort();
+    // It can be opened and not read.
+    std::fs::remove_file(&segments[1]).unwrap();
+    std::fs::create_dir(&segments[1]).unwrap();
+    inner.release();
+    until("it says so", || {
+        queued.shared.report();
+        reason(&telemetry).is_some_and(|reason| reason.contains("failed to give a record"))
+    })
+    .await;
+}
