@@ -69,7 +69,7 @@ fn deleted_files_are_closed_though_nobody_appends() {
     let open = open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
     let deleted =
         |path: &PathBuf| path.starts_with(directory.path()) && path.to_string_lossy().ends_with("(deleted)");
-    assert_eq!(open.filter(deleted).collect::<Vec<_>>(), [PathBuf::new(); 0]);
+    assert_eq!(open.filter(deleted).collect::<Vec<_>>(), Vec::<PathBuf>::new());
     assert_eq!(log.stats().segments, 0, "nothing was deleted");
 }
 
