@@ -85,5 +85,5 @@ pub use options::{Durability, Options, WhenFull};
 pub use reader::{Acker, Position, Reader, Record};
 pub use recovery::Recovery;
 pub use stats::{CursorStats, Stats};
-pub use system_disk::SystemDisk;
+pub use system_disk::{SystemDisk, create_directories};
 pub use ticket::Ticket;

@@ -33,7 +33,7 @@ impl Default for SystemDisk {
 
 impl Disk for SystemDisk {
     fn create_directory(&self, path: &Path) -> io::Result<()> {
-        create_directories(path, &|directory| self.sync_directory(directory))
+        create_directories(path)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<Entry>> {
@@ -66,8 +66,7 @@ impl Disk for SystemDisk {
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
-        // Elsewhere a directory cannot be opened as a file, and names are kept with the files.
-        if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
+        sync_directory(directory)
     }
 
     fn lock(&self, directory: &Path) -> Result<Box<dyn Send + Sync>, Holder> {
@@ -90,18 +89,35 @@ impl Disk for SystemDisk {
     }
 }
 
-/// Makes a directory and those above it, where missing, and brings the name of each onto the medium: what is in it is
-/// no safer than its name.
-fn create_directories(path: &Path, sync: &dyn Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    // Elsewhere a directory cannot be opened as a file, and names are kept with the files.
+    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
+}
+
+/// Makes a directory and those above it, where missing, for the present user alone, as what senders say is in it; and
+/// brings the name of each onto the medium: what is in it is no safer than its name.
+///
+/// # Errors
+///
+/// It cannot be made, or its name cannot be synced.
+pub fn create_directories(path: &Path) -> io::Result<()> {
+    create_synced(path, &sync_directory)
+}
+
+fn create_synced(path: &Path, sync: &dyn Fn(&Path) -> io::Result<()>) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
     let above = path.parent().map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
     if let Some(above) = above {
-        create_directories(above, sync)?;
+        create_synced(above, sync)?;
     }
     // It can be there by now, made by somebody else.
-    fs::create_dir_all(path)?;
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)?;
     match above.map(sync) {
         // A directory to which names may be added, but that may not be read, cannot be synced.
         Some(Err(error)) if error.kind() != io::ErrorKind::PermissionDenied => Err(error),
@@ -161,14 +177,14 @@ mod tests {
             synced.borrow_mut().push(directory.to_owned());
             Ok(())
         };
-        create_directories(&root.join("a/b/c"), &sync).unwrap();
+        create_synced(&root.join("a/b/c"), &sync).unwrap();
         assert!(root.join("a/b/c").is_dir());
         assert_eq!(synced.take(), [root.to_owned(), root.join("a"), root.join("a/b")]);
-        create_directories(&root.join("a/b/c"), &sync).unwrap();
+        create_synced(&root.join("a/b/c"), &sync).unwrap();
         assert!(synced.take().is_empty());
-        create_directories(&root.join("a/d"), &sync).unwrap();
+        create_synced(&root.join("a/d"), &sync).unwrap();
         assert_eq!(synced.take(), [root.join("a")]);
         let failing = |_: &Path| Err(io::Error::other("the disk fails"));
-        create_directories(&root.join("e"), &failing).unwrap_err();
+        create_synced(&root.join("e"), &failing).unwrap_err();
     }
 }

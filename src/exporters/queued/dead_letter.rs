@@ -21,6 +21,8 @@ use rand::RngExt as _;
 pub use letter::DeadLetter;
 pub(super) use letter::UNREADABLE;
 
+use crate::queue::create_directories;
+
 const FILE: &str = "dead-letter.jsonl";
 const LOCK: &str = "dead-letter.lock";
 /// The beginning of the names of files whose entries go back into the queue.
@@ -86,7 +88,7 @@ impl DeadLetters {
     pub(super) fn add_line(&self, line: &[u8], limit: u64) -> Result<(), DeadLetterError> {
         let path = self.path();
         let failed = failed(&path);
-        std::fs::create_dir_all(&self.directory).map_err(&failed)?;
+        create_directories(&self.directory).map_err(&failed)?;
         let _lock = self.lock()?;
         let mut file =
             OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(&failed)?;
@@ -241,7 +243,8 @@ impl DeadLetters {
     ) -> Result<(), DeadLetterError> {
         let new = path.with_extension("new");
         let failed = failed(&new);
-        let mut file = BufWriter::new(File::create(&new).map_err(&failed)?);
+        let file = File::create(&new).and_then(|file| self.give_to_owner(&file).map(|()| file));
+        let mut file = BufWriter::new(file.map_err(&failed)?);
         if !write(&mut file)? {
             return std::fs::remove_file(&new).map_err(failed);
         }
@@ -262,8 +265,25 @@ impl DeadLetters {
     fn lock(&self) -> Result<File, DeadLetterError> {
         let path = self.directory.join(LOCK);
         let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-        let locked = opened.and_then(|file| file.lock().map(|()| file));
+        let locked = opened.and_then(|file| {
+            self.give_to_owner(&file)?;
+            file.lock().map(|()| file)
+        });
         locked.map_err(|source| DeadLetterError::File { path, source })
+    }
+
+    /// Gives a file to the owner of the directory, which is the user of the collector: who works on dead letters may
+    /// be root, and the collector has to write them.
+    fn give_to_owner(&self, file: &File) -> io::Result<()> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{MetadataExt as _, fchown};
+            let (folder, made) = (std::fs::metadata(&self.directory)?, file.metadata()?);
+            if folder.uid() != made.uid() {
+                return fchown(file, Some(folder.uid()), Some(folder.gid()));
+            }
+        }
+        Ok(())
     }
 }
 
