@@ -145,7 +145,7 @@ impl SendingQueueConfig {
             // The largest body that a receiver takes, and what the sender said beside it.
             record_bytes: 65 << 20,
             // What waits for one sync; more is memory without use.
-            pending_bytes: 64 << 20,
+            pending_bytes: 16 << 20,
             ..Options::default()
         }
     }
