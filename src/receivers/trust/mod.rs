@@ -4,7 +4,7 @@
 //! connection ─> TLS, client certificate ─> request ─> token or password ─> receiver
 //! ```
 //!
-//! A [`Trust`] is what a listener's settings and their files said when they were read. Nothing here ever
+//! A `Trust` is what a listener's settings and their files said when they were read. Nothing here ever
 //! shows a secret: not in an error, not in `Debug`.
 
 mod config;
