@@ -47,7 +47,7 @@ impl Default for TraceAssemblyConfig {
             root_grace: Duration::from_secs(1),
             max_wait: Duration::from_secs(60),
             // Less than a queue lets through at a time, or the queue would stall.
-            max_bytes: 16 << 20,
+            max_bytes: 8 << 20,
             max_traces: 10_000,
             max_requests: 10_000,
             close_after: Duration::from_secs(3_600),
