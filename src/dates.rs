@@ -1,4 +1,4 @@
-//! Dates as HTTP and protobuf's JSON write them.
+//! Dates: of the calendar, and as HTTP and protobuf's JSON write them.
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar, counted in years that start in March,
 /// so that a leap day comes last. Dates before 1970 give 0.
@@ -8,8 +8,8 @@ pub(crate) fn days_from_date(year: u64, month: u64, day: u64) -> u64 {
     days.saturating_sub(719_469)
 }
 
-/// The date so many days after 1970-01-01: year, month, day.
-fn date_from_days(days: u64) -> (u64, u64, u64) {
+/// The date of the Gregorian calendar so many days after 1970-01-01: year, month, day.
+pub(crate) fn date_from_days(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let era = days / 146_097;
     let of_era = days % 146_097;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use super::arguments::{DeadLetter as Wanted, Letters};
 use super::{build, complain, say};
 use crate::config::{ComponentKind, Config};
+use crate::dates::date_from_days;
 use crate::exporters::queued::{DeadLetter, DeadLetterError, DeadLetters};
 
 /// The dead letters of a queue.
@@ -125,21 +126,8 @@ fn change(
 /// Seconds since the Unix epoch as `2026-11-21 13:05:00Z`.
 fn utc(seconds: u64) -> String {
     let (days, of_day) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date(days);
+    let (year, month, day) = date_from_days(days);
     format!("{year}-{month:02}-{day:02} {:02}:{:02}:{:02}Z", of_day / 3_600, of_day / 60 % 60, of_day % 60)
-}
-
-/// Year, month and day of the Gregorian calendar, so many days after 1970-01-01.
-fn date(days: u64) -> (u64, u64, u64) {
-    // Years begin with March, so that the leap day is the last one; 719,468 days before 1970 the year 0 does.
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

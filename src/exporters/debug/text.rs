@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::dates::date_from_days;
 use crate::otlp::model::any_value::Value;
 use crate::otlp::model::{AnyValue, KeyValue};
 
@@ -64,7 +65,7 @@ pub(super) fn inline(attributes: &[KeyValue]) -> String {
 /// A time as Go prints it, such as `2023-11-09 13:49:49.143 +0000 UTC`.
 pub(super) fn time(unix_nano: u64) -> String {
     let (seconds, nanos) = (unix_nano / NANOS_PER_SECOND, unix_nano % NANOS_PER_SECOND);
-    let (year, month, day) = date(seconds / SECONDS_PER_DAY);
+    let (year, month, day) = date_from_days(seconds / SECONDS_PER_DAY);
     let second = seconds % SECONDS_PER_DAY;
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     let fraction = format!("{nanos:09}");
@@ -73,20 +74,6 @@ pub(super) fn time(unix_nano: u64) -> String {
         digits => format!(".{digits}"),
     };
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}{fraction} +0000 UTC")
-}
-
-/// The date of a day after 1970-01-01. Counts years from March, so that a leap day comes last.
-fn date(days_since_epoch: u64) -> (u64, u64, u64) {
-    const DAYS_PER_ERA: u64 = 146_097;
-    // From 0000-03-01.
-    let days = days_since_epoch + 719_468;
-    let (era, day) = (days / DAYS_PER_ERA, days % DAYS_PER_ERA);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
