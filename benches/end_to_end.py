@@ -50,8 +50,7 @@ def measure_gateway(load: Load, folder: Path, uri: str, protocol: str, **exporte
         before = count(uri)
         cpu, started = cpu_seconds(gateway.process.pid), time.monotonic()
         result = load.run(f"http://{gateway.grpc}" if protocol == "grpc" else gateway.http, protocol)
-        drain(gateway)
-        result["seconds"] = time.monotonic() - started
+        result["seconds"] = drain(gateway) - started
         result["spans_per_second"] = result["accepted_spans"] / result["seconds"]
         used = cpu_seconds(gateway.process.pid) - cpu
         peak = memory_mib(gateway.process.pid, "VmHWM")
