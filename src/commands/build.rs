@@ -126,6 +126,8 @@ pub(super) async fn build_exporter(
             let made = OtlpExporter::http(id, &settings, telemetry);
             let made = made.map_err(|error| cannot_start(kind, exporter, error.to_string()))?;
             let target = settings.traces_endpoint.as_ref().unwrap_or(&settings.endpoint);
+            // What follows may be a key of the backend's.
+            let target = target.split('?').next().unwrap_or_default();
             Ok(BuiltExporter::new(made, None, format!("OTLP over HTTP to {target}")))
         }
         "debug" => {

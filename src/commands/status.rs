@@ -84,9 +84,14 @@ fn reachable(endpoint: &str) -> String {
 
 /// HTTP/1.0, where the end of the answer is the end of the connection.
 fn get(address: &str, path: &str) -> Result<(u16, String), Error> {
-    let no_address = || Error::new(ErrorKind::NotFound, "the name has no address");
-    let socket = address.to_socket_addrs()?.next().ok_or_else(no_address)?;
-    let mut stream = TcpStream::connect_timeout(&socket, PATIENCE)?;
+    let mut connected = Err(Error::new(ErrorKind::NotFound, "the name has no address"));
+    for socket in address.to_socket_addrs()? {
+        connected = TcpStream::connect_timeout(&socket, PATIENCE);
+        if connected.is_ok() {
+            break;
+        }
+    }
+    let mut stream = connected?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;

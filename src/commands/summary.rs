@@ -26,7 +26,7 @@ pub(super) struct Summary {
 impl Summary {
     /// The text to print.
     pub(super) fn text(&self) -> String {
-        let mut text = format!("otel-mlflow {VERSION} is ready\n");
+        let mut text = format!("otel-mlflow {VERSION} has started\n");
         for (receiver, address) in &self.receives {
             let _ = writeln!(text, "  receives  {receiver}: {address}");
         }
@@ -59,7 +59,7 @@ mod tests {
             admin: Some("127.0.0.1:13133".to_owned()),
         };
         let expected = format!(
-            "otel-mlflow {VERSION} is ready\n  \
+            "otel-mlflow {VERSION} has started\n  \
              receives  otlp: OTLP/gRPC on 127.0.0.1:4317\n  \
              writes    mlflow: sqlite:///mlflow.db\n  \
              look      mlflow ui --backend-store-uri sqlite:///mlflow.db\n  \

@@ -88,7 +88,8 @@ impl FallbackCause {
         }
     }
 
-    fn explain(self, name: &str) -> String {
+    /// What to do about it.
+    pub fn explain(self, name: &str) -> String {
         match self {
             Self::NotFound => {
                 format!("experiment '{name}' does not exist; create it, or set `experiment.create: true`")
@@ -122,6 +123,8 @@ pub struct ResolvedExperiment {
     pub id: i64,
     /// Why it is the fallback, if it is.
     pub fallback: Option<FallbackCause>,
+    /// Whether this call created it.
+    pub created: bool,
 }
 
 /// Names to ids, with a cache in front of the directory.
@@ -153,13 +156,13 @@ impl ExperimentResolver {
     /// [`StoreError::Reject`] if it cannot be had and there is no fallback; otherwise what the
     /// directory says.
     pub async fn by_name(&self, name: &str) -> Result<ResolvedExperiment, StoreError> {
-        let answer = match self.remembered(name) {
-            Some(answer) => answer,
+        let (answer, created) = match self.remembered(name) {
+            Some(answer) => (answer, false),
             None => self.ask(name).await?,
         };
         match (answer, self.options.fallback) {
-            (Ok(id), _) => Ok(ResolvedExperiment { id, fallback: None }),
-            (Err(cause), Some(id)) => Ok(ResolvedExperiment { id, fallback: Some(cause) }),
+            (Ok(id), _) => Ok(ResolvedExperiment { id, fallback: None, created }),
+            (Err(cause), Some(id)) => Ok(ResolvedExperiment { id, fallback: Some(cause), created }),
             (Err(cause), None) => Err(StoreError::reject(cause.explain(name))),
         }
     }
@@ -168,19 +171,21 @@ impl ExperimentResolver {
         self.known().get(name).filter(|known| known.since.elapsed() < FRESH_FOR).map(|known| known.answer)
     }
 
-    async fn ask(&self, name: &str) -> Result<Result<i64, FallbackCause>, StoreError> {
+    /// Asks the directory; says whether that created the experiment, too.
+    async fn ask(&self, name: &str) -> Result<(Result<i64, FallbackCause>, bool), StoreError> {
         let mut created = self.asking.lock().await;
         // Another task may have asked while this one waited.
         if let Some(answer) = self.remembered(name) {
-            return Ok(answer);
+            return Ok((answer, false));
         }
+        let before = *created;
         let answer = self.find_or_create(name, &mut created).await?;
         let mut known = self.known();
         if known.len() >= MAX_CACHED {
             known.clear();
         }
         known.insert(name.to_owned(), Known { answer, since: Instant::now() });
-        Ok(answer)
+        Ok((answer, *created > before))
     }
 
     async fn find_or_create(

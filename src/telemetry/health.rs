@@ -16,6 +16,9 @@ use prometheus_client::metrics::counter::Counter;
 /// was nothing left to try it with.
 const FORGOTTEN: Duration = Duration::from_secs(120);
 
+/// Why a component is not ready that has not spoken yet.
+const STARTING: &str = "is starting";
+
 /// The readiness of all components. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
@@ -35,6 +38,8 @@ struct State {
     failing_since: Option<Instant>,
     /// When the last of them failed.
     failed: Option<Instant>,
+    /// Whether what it tries may succeed by itself.
+    passing: bool,
     was_ready: bool,
     about: Option<String>,
 }
@@ -79,7 +84,7 @@ impl Health {
     /// Registers a component, such as `exporters.mlflow`. It is not ready until it says so.
     pub fn register(&self, component: impl Into<String>) -> HealthHandle {
         let handle = HealthHandle { health: self.clone(), component: component.into().into() };
-        handle.set(Some("is starting".to_owned()), false);
+        handle.change(Some(STARTING.to_owned()), false);
         handle
     }
 
@@ -199,26 +204,60 @@ impl HealthHandle {
     }
 
     fn set(&self, reason: Option<String>, passing: bool) {
+        let before = self.change(reason.clone(), passing);
+        let component = &*self.component;
+        match news(&before, reason, passing) {
+            News::None => {}
+            News::Ready => tracing::info!(%component, "is ready"),
+            News::Fails(reason) => tracing::warn!(%component, "fails: {reason}"),
+            News::NotReady(reason) => tracing::warn!(%component, "not ready: {reason}"),
+        }
+    }
+
+    /// Takes note of a reason, or that there is none, and says nothing; returns what was before.
+    fn change(&self, reason: Option<String>, passing: bool) -> Before {
         let mut components = self.health.components();
         let state = components.entry(self.component.to_string()).or_default();
         let now = Instant::now();
         *state = state.at(now);
-        let before = std::mem::replace(&mut state.reason, reason.clone());
+        let reason_before = std::mem::replace(&mut state.reason, reason.clone());
+        let before =
+            Before { reason: reason_before, passing: std::mem::replace(&mut state.passing, passing) };
         state.failed = reason.as_ref().map(|_| now);
         state.failing_since = match (&reason, passing && state.was_ready) {
             (Some(_), true) => state.failing_since.or(Some(now)),
             _ => None,
         };
         state.was_ready |= reason.is_none();
-        drop(components);
-        match (before, reason) {
-            (Some(_), None) => tracing::info!(component = %self.component, "is ready"),
-            (None, Some(reason)) if passing => {
-                tracing::warn!(component = %self.component, "fails: {reason}");
-            }
-            (None, Some(reason)) => tracing::warn!(component = %self.component, "not ready: {reason}"),
-            _ => {}
-        }
+        before
+    }
+}
+
+/// What was known of a component before a change.
+#[derive(Debug, Default)]
+struct Before {
+    reason: Option<String>,
+    passing: bool,
+}
+
+/// What there is to say of a change.
+#[derive(Debug, PartialEq, Eq)]
+enum News {
+    None,
+    Ready,
+    Fails(String),
+    NotReady(String),
+}
+
+/// A start is nothing to say, but what comes instead of readiness is, and that only a person can help any more;
+/// further reasons are in the report.
+fn news(before: &Before, after: Option<String>, passing: bool) -> News {
+    let was_well = before.reason.as_deref().is_none_or(|reason| reason == STARTING);
+    match after {
+        None if before.reason.is_some() => News::Ready,
+        Some(reason) if was_well && passing => News::Fails(reason),
+        Some(reason) if !passing && (was_well || before.passing) => News::NotReady(reason),
+        _ => News::None,
     }
 }
 

@@ -23,6 +23,8 @@ struct Untold {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Sum {
     spans: u64,
+    parts: u64,
+    traces: u64,
     requests: u64,
     bytes: u64,
 }
@@ -43,6 +45,31 @@ impl LossLog {
         }
     }
 
+    /// Parts of spans, as an attribute, that were left out, and why the last of them was; told as sparingly as losses are.
+    pub fn left_out(&self, component: &str, parts: usize, reason: &str) {
+        let lost = Sum { parts: parts as u64, ..Sum::default() };
+        if let Some(sum) = self.due("left_out", lost, Instant::now()) {
+            tracing::warn!(
+                component,
+                parts = sum.parts,
+                reason,
+                "parts of spans were left out; the reason is the latest"
+            );
+        }
+    }
+
+    /// A trace that went to the fallback experiment, why, and what to do about it; told as sparingly as losses are.
+    pub fn fell_back(&self, component: &str, cause: &'static str, explanation: &str) {
+        if let Some(sum) = self.due(cause, Sum { traces: 1, ..Sum::default() }, Instant::now()) {
+            tracing::warn!(
+                component,
+                cause,
+                traces = sum.traces,
+                "traces went to the fallback experiment: {explanation}"
+            );
+        }
+    }
+
     /// Spans of which a part was cut off, by which setting; told as sparingly as losses are.
     pub fn shortened(&self, component: &str, setting: &'static str, spans: usize) {
         if let Some(sum) = self.due(setting, Sum { spans: spans as u64, ..Sum::default() }, Instant::now()) {
@@ -59,7 +86,7 @@ impl LossLog {
         (requests, bytes): (u64, u64),
         reason: &str,
     ) {
-        if let Some(sum) = self.due(stage, Sum { spans: 0, requests, bytes }, Instant::now()) {
+        if let Some(sum) = self.due(stage, Sum { requests, bytes, ..Sum::default() }, Instant::now()) {
             let Sum { requests, bytes, .. } = sum;
             tracing::error!(component, stage, requests, bytes, "requests are lost: {reason}");
         }
@@ -70,6 +97,8 @@ impl LossLog {
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
         let untold = stages.entry(stage).or_default();
         untold.sum.spans += lost.spans;
+        untold.sum.parts += lost.parts;
+        untold.sum.traces += lost.traces;
         untold.sum.requests += lost.requests;
         untold.sum.bytes += lost.bytes;
         if untold.sum == Sum::default() || untold.told.is_some_and(|told| now.duration_since(told) < EVERY) {
@@ -95,7 +124,7 @@ mod tests {
         assert_eq!(log.due("store", spans(7), soon), Some(spans(7)), "stages are told apart");
         assert_eq!(log.due("mapping", spans(4), start + EVERY), Some(spans(7)), "3 untold ones, and 4");
         assert_eq!(log.due("mapping", spans(1), start + EVERY), None);
-        let requests = |requests, bytes| Sum { spans: 0, requests, bytes };
+        let requests = |requests, bytes| Sum { requests, bytes, ..Sum::default() };
         assert_eq!(log.due("full", requests(1, 10), start), Some(requests(1, 10)));
         assert_eq!(log.due("full", requests(2, 20), soon), None);
         assert_eq!(log.due("full", Sum::default(), start + EVERY), Some(requests(2, 20)), "the rest follows");

@@ -60,7 +60,8 @@ impl Metrics {
             send_failed: self.0.send_failed.get_or_create_owned(&labels),
             retries: self.0.retries.get_or_create_owned(&labels),
             experiments_created: self.0.experiments_created.get_or_create_owned(&labels),
-            experiments_fallback: self.0.experiments_fallback.get_or_create_owned(&labels),
+            experiments_fallback: self.0.experiments_fallback.clone(),
+            left_out: self.0.left_out.get_or_create_owned(&labels),
             queue_size: self.0.queue_size.get_or_create_owned(&labels),
             queue_bytes: self.0.queue_bytes.get_or_create_owned(&labels),
             write: self.0.write.get_or_create_owned(&labels),
@@ -170,7 +171,8 @@ pub struct ExporterMetrics {
     send_failed: Counter,
     retries: Counter,
     experiments_created: Counter,
-    experiments_fallback: Counter,
+    experiments_fallback: PerReason,
+    left_out: Counter,
     queue_size: Gauge,
     queue_bytes: Gauge,
     write: Histogram,
@@ -210,9 +212,15 @@ impl ExporterMetrics {
         self.experiments_created.inc();
     }
 
-    /// Traces that went to the fallback experiment because no more may be created.
-    pub fn experiments_fallback(&self, traces: usize) {
-        self.experiments_fallback.inc_by(traces as u64);
+    /// A trace that went to the fallback experiment; the reason is one of a few fixed words.
+    pub fn experiment_fallback(&self, reason: &'static str) {
+        let labels = ReasonLabels { component: self.component.to_string(), reason };
+        self.experiments_fallback.get_or_create(&labels).inc();
+    }
+
+    /// Parts of spans, as an attribute, that were left out.
+    pub fn left_out(&self, parts: usize) {
+        self.left_out.inc_by(parts as u64);
     }
 
     /// A request waits for the exporter until the guard is dropped.

@@ -7,8 +7,9 @@ use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+use super::report::Reporter;
 use crate::store::StoreError;
-use crate::telemetry::HealthHandle;
+use crate::telemetry::{HealthHandle, TaskGuard};
 
 /// How long to wait before a failed connection is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
@@ -32,14 +33,15 @@ impl<T: Send + Sync + 'static> Connection<T> {
     /// [`StoreError::Fatal`] and [`StoreError::Reject`]: trying again would not help.
     pub(super) async fn start(
         connect: Connect<T>,
-        health: HealthHandle,
+        reporter: &Reporter,
         stop: CancellationToken,
     ) -> Result<Arc<Self>, StoreError> {
-        let connection = Arc::new(Self { connected: OnceCell::new(), connect, health });
+        let connection =
+            Arc::new(Self { connected: OnceCell::new(), connect, health: reporter.health.clone() });
         match connection.get().await {
             Ok(_) => connection.health.ready(),
             Err(StoreError::Retry { .. }) => {
-                tokio::spawn(Arc::clone(&connection).keep_trying(stop));
+                tokio::spawn(Arc::clone(&connection).keep_trying(stop, reporter.task("connecting")));
             }
             Err(error) => return Err(error),
         }
@@ -67,16 +69,16 @@ impl<T: Send + Sync + 'static> Connection<T> {
         self.connected.get()
     }
 
-    async fn keep_trying(self: Arc<Self>, stop: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(RETRY_INTERVAL) => {}
-            }
+    async fn keep_trying(self: Arc<Self>, stop: CancellationToken, alive: TaskGuard) {
+        while stop.run_until_cancelled(tokio::time::sleep(RETRY_INTERVAL)).await.is_some() {
             match self.get().await {
-                Ok(_) => return self.health.ready(),
+                Ok(_) => {
+                    self.health.ready();
+                    break;
+                }
                 Err(error) => tracing::debug!(%error, "cannot connect yet"),
             }
         }
+        alive.finished();
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::report::Reporter;
 use super::route::Experiments;
 use crate::mapping::{EnrichedRequest, MapContext, MapOptions, Mapped, Repairs, enrich_request, map};
 use crate::pipeline::TraceRequest;
@@ -35,23 +34,6 @@ impl Mapper {
         &self,
         request: &Arc<TraceRequest>,
         experiments: Experiments,
-        reporter: &Reporter,
-    ) -> Result<Mapped, StoreError> {
-        let context = MapContext { experiments, ..context(request) };
-        let mapped = self.run(request, move |request, options| map(&request.body, &context, options)).await?;
-        reporter.refused("mapping", &mapped.refusals);
-        Ok(mapped)
-    }
-
-    /// Maps a request to look at it only: nothing of it is counted.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::map`].
-    pub(super) async fn look(
-        &self,
-        request: &Arc<TraceRequest>,
-        experiments: Experiments,
     ) -> Result<Mapped, StoreError> {
         let context = MapContext { experiments, ..context(request) };
         self.run(request, move |request, options| map(&request.body, &context, options)).await
@@ -66,7 +48,6 @@ impl Mapper {
     pub(super) async fn enrich(
         &self,
         request: &Arc<TraceRequest>,
-        reporter: &Reporter,
     ) -> Result<Option<EnrichedRequest>, StoreError> {
         if self.options.repairs == Repairs::NONE {
             return Ok(None);
@@ -75,9 +56,7 @@ impl Mapper {
         let enrich = move |request: &TraceRequest, options: &MapOptions| {
             enrich_request(&request.body, &context, options)
         };
-        let enriched = self.run(request, enrich).await?;
-        reporter.refused("mapping", &enriched.refusals);
-        Ok(Some(enriched))
+        self.run(request, enrich).await.map(Some)
     }
 
     /// Runs small work here, and large work on a blocking thread.

@@ -50,10 +50,10 @@ impl Rest {
         let in_flight = reporter.metrics.in_flight(request.metadata.bytes);
         let weight = Weight::of(&request);
         let server = self.connection.get().await?;
-        let experiments = server.router.route(&request, &reporter.metrics).await?;
+        let experiments = server.router.route(&request, reporter).await?;
         let (updates, follow_up) = self.follow_up(server, &request, &experiments).await?;
         let (payload, refusals) = if server.store.protocol().await? == Protocol::Otlp {
-            let enriched = self.mapper.enrich(&request, reporter).await?;
+            let enriched = self.mapper.enrich(&request).await?;
             let (body, mut refusals) = match &enriched {
                 Some(enriched) => (&enriched.request, enriched.refusals.clone()),
                 None => (&request.body, Vec::new()),
@@ -64,7 +64,7 @@ impl Rest {
             (Payload::Otlp(shipments), refusals)
         } else {
             let workspace = request.metadata.workspace.clone();
-            let mut mapped = self.mapper.map(&request, experiments, reporter).await?;
+            let mut mapped = self.mapper.map(&request, experiments).await?;
             for (update, linked) in mapped.updates.iter_mut().zip(updates) {
                 update.run_ids = linked.run_ids;
             }
@@ -83,7 +83,7 @@ impl Rest {
         let mut updates = Vec::new();
         // Runs are made in the exporter's own workspace, where traces of another could not be linked.
         if server.follower.makes_runs() && request.metadata.workspace.is_none() {
-            updates = self.mapper.look(request, experiments.clone()).await?.updates;
+            updates = self.mapper.map(request, experiments.clone()).await?.updates;
         }
         let follow_up = server.follower.prepare(request, &mut updates).await?;
         Ok((updates, follow_up))
@@ -120,6 +120,13 @@ pub(super) enum Payload {
 }
 
 impl Payload {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Otlp(shipments) => shipments.is_empty(),
+            Self::Mapped { updates, .. } => updates.is_empty(),
+        }
+    }
+
     fn shipments(&self) -> Option<&[Shipment]> {
         match self {
             Self::Otlp(shipments) => Some(shipments),
@@ -193,9 +200,12 @@ impl RestSink {
     }
 
     async fn send(&self, payload: Payload) -> Result<Vec<Refusal>, StoreError> {
-        let started = Instant::now();
+        let (started, asks) = (Instant::now(), !payload.is_empty());
         let outcome = self.write_payload(payload).await;
-        self.reporter.wrote(started.elapsed(), outcome.as_ref().err());
+        // Without spans the server was not asked, and nothing is known of it.
+        if asks {
+            self.reporter.wrote(started.elapsed(), outcome.as_ref().err());
+        }
         outcome
     }
 
@@ -221,6 +231,8 @@ impl RestSink {
             Err(error) => Err(error),
         };
         followed.map_err(|error| self.reporter.failed(pending.spans, &error))?;
+        // Counted now that the request does not come again.
+        self.reporter.refused("mapping", &pending.refusals);
         self.reporter.refused("store", &refused);
         let mut refusals = pending.refusals;
         refusals.extend(refused);

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::report::Reporter;
 use crate::mapping::routing::{ExperimentConfig, ExperimentRef, RoutedSpan};
 use crate::otlp::model::ExportTraceServiceRequest;
 use crate::pipeline::TraceRequest;
-use crate::store::{ExperimentDirectory, ExperimentResolver, FallbackCause, ResolverOptions, StoreError};
-use crate::telemetry::ExporterMetrics;
+use crate::store::{ExperimentDirectory, ExperimentResolver, ResolverOptions, StoreError};
 
 /// The experiment of each trace of a request, by trace id; for traces that do not exist yet.
 pub(super) type Experiments = HashMap<u128, i64>;
@@ -53,30 +53,29 @@ impl Router {
     pub(super) async fn route(
         &self,
         request: &TraceRequest,
-        metrics: &ExporterMetrics,
+        reporter: &Reporter,
     ) -> Result<Experiments, StoreError> {
         let header = request.metadata.experiment_id.as_deref();
         let mut experiments = Experiments::new();
         for (trace, spans) in traces(&request.body) {
-            let experiment_id = self.experiment_id(&self.rule.route(header, &spans), metrics).await?;
+            let experiment_id = self.experiment_id(&self.rule.route(header, &spans), reporter).await?;
             experiments.insert(trace, experiment_id);
         }
         Ok(experiments)
     }
 
-    async fn experiment_id(
-        &self,
-        named: &ExperimentRef,
-        metrics: &ExporterMetrics,
-    ) -> Result<i64, StoreError> {
+    async fn experiment_id(&self, named: &ExperimentRef, reporter: &Reporter) -> Result<i64, StoreError> {
         let name = match named {
             ExperimentRef::Id(id) => return Ok(*id),
             ExperimentRef::Fallback => return Ok(self.fallback),
             ExperimentRef::Name(name) => name,
         };
         let resolved = self.resolver.by_name(name).await?;
-        if resolved.fallback == Some(FallbackCause::TooManyCreated) {
-            metrics.experiments_fallback(1);
+        if let Some(cause) = resolved.fallback {
+            reporter.fell_back(cause.as_str(), &cause.explain(name));
+        }
+        if resolved.created {
+            reporter.metrics.experiment_created();
         }
         Ok(resolved.id)
     }

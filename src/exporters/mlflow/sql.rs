@@ -45,8 +45,8 @@ impl Sql {
         let in_flight = reporter.metrics.in_flight(request.metadata.bytes);
         let weight = Weight::of(&request);
         let database = self.connection.get().await?;
-        let experiments = database.router.route(&request, &reporter.metrics).await?;
-        let mut mapped = self.mapper.map(&request, experiments, reporter).await?;
+        let experiments = database.router.route(&request, reporter).await?;
+        let mut mapped = self.mapper.map(&request, experiments).await?;
         let follow_up = database.follower.prepare(&request, &mut mapped.updates).await?;
         Ok(MappedRequest { updates: mapped.updates, refusals: mapped.refusals, follow_up, weight, in_flight })
     }
@@ -101,9 +101,12 @@ impl SqlSink {
                 _in_flight: item.in_flight,
             });
         }
-        let started = Instant::now();
+        let (started, asks) = (Instant::now(), !updates.is_empty());
         let outcome = self.write_updates(updates).await;
-        self.reporter.wrote(started.elapsed(), outcome.as_ref().err());
+        // Without updates the database was not asked, and nothing is known of it.
+        if asks {
+            self.reporter.wrote(started.elapsed(), outcome.as_ref().err());
+        }
         match outcome {
             Ok(refused) => {
                 let followed = self.follow(&mut pending).await;
@@ -143,13 +146,16 @@ impl SqlSink {
         refused.sort_by_key(|update| update.index);
         let mut refused = refused.into_iter().peekable();
         let answers = pending.into_iter().zip(followed).map(|(item, followed)| {
-            let mut refusals = item.refusals;
+            let mut by_store = Vec::new();
             while let Some(update) = refused.next_if(|update| update.index < item.end) {
-                let refusal = Refusal { spans: update.spans, reason: update.reason };
-                self.reporter.refused("store", std::slice::from_ref(&refusal));
-                refusals.push(refusal);
+                by_store.push(Refusal { spans: update.spans, reason: update.reason });
             }
             followed.map_err(|error| self.reporter.failed(item.spans, &error))?;
+            // Counted now that the request does not come again.
+            self.reporter.refused("mapping", &item.refusals);
+            self.reporter.refused("store", &by_store);
+            let mut refusals = item.refusals;
+            refusals.extend(by_store);
             let delivered = Delivered { refusals };
             self.reporter.sent(item.spans.saturating_sub(delivered.refused_spans()));
             Ok(delivered)

@@ -128,17 +128,17 @@ async fn server(
     let options = config.rest_options()?;
     let writers = options.max_concurrent_requests;
     let store = RestStore::connect(config.tracking_uri.expose_secret(), options)?;
-    let (rule, runs) = (config.experiment.clone(), config.runs.clone());
+    let (rule, runs, reports) = (config.experiment.clone(), config.runs.clone(), reporter.clone());
     let connect = move || {
-        let (store, rule, runs) = (store.clone(), rule.clone(), runs.clone());
+        let (store, rule, runs, reports) = (store.clone(), rule.clone(), runs.clone(), reports.clone());
         Box::pin(async move {
             store.probe().await?;
             let router = Router::new(rule, Arc::new(store.clone())).await?;
-            let follower = Follower::start(Arc::new(ServerBackend { store: store.clone() }), runs);
+            let follower = Follower::start(Arc::new(ServerBackend { store: store.clone() }), runs, &reports);
             Ok(Server { store, router, follower })
         }) as BoxFuture<'static, _>
     };
-    let connection = Connection::start(Box::new(connect), reporter.health.clone(), stop.clone()).await?;
+    let connection = Connection::start(Box::new(connect), reporter, stop.clone()).await?;
     // Every request is a write of its own in MLflow, and counts as one.
     let joins = config.compat == Compat::Enriched;
     let sink = RestSink { connection: Arc::clone(&connection), reporter: reporter.clone(), joins };
@@ -185,20 +185,21 @@ async fn database(
         _ => mapping::Backend::Sqlite,
     };
     let (target, rule, runs) = (uri.clone(), config.experiment.clone(), config.runs.clone());
+    let reports = reporter.clone();
     let artifacts = config.artifacts_destination.clone().or_else(|| beside(uri));
     let connect = move || {
         let (target, rule) = (target.clone(), rule.clone());
-        let (runs, artifacts) = (runs.clone(), artifacts.clone());
+        let (runs, artifacts, reports) = (runs.clone(), artifacts.clone(), reports.clone());
         Box::pin(async move {
             let store = Arc::new(SqlStore::connect(&target, SqlOptions::default()).await?);
             let directory: Arc<dyn ExperimentDirectory> = Arc::clone(&store) as _;
             let router = Router::new(rule, directory).await?;
             let backend = DatabaseBackend { store: Arc::clone(&store), artifacts };
-            let follower = Follower::start(Arc::new(backend), runs);
+            let follower = Follower::start(Arc::new(backend), runs, &reports);
             Ok(Database { router, store, follower })
         }) as BoxFuture<'static, _>
     };
-    let connection = Connection::start(Box::new(connect), reporter.health.clone(), stop.clone()).await?;
+    let connection = Connection::start(Box::new(connect), reporter, stop.clone()).await?;
     let sql = Sql { connection: Arc::clone(&connection), mapper: mapper(config, backend)? };
     let sink = SqlSink { connection, reporter: reporter.clone() };
     // SQLite has one writer at a time; a second transaction keeps the other core of a PostgreSQL server busy.

@@ -143,6 +143,8 @@ impl OtlpExporterConfig {
             problems.push(problem("endpoint", "must be given, such as backend:4317"));
         } else if !is_url(&self.url()) {
             problems.push(problem("endpoint", "is neither host:port nor a URL with http:// or https://"));
+        } else if has_user(&self.url()) {
+            problems.push(problem("endpoint", NO_USER));
         }
         common(&mut problems, &self.tls, &self.headers, self.timeout, self.max_concurrent_requests);
         problems.extend(self.sending_queue.validate());
@@ -168,6 +170,8 @@ impl OtlpHttpExporterConfig {
             problems.push(problem("endpoint", "must be given, such as https://backend:4318"));
         } else if !is_url(&self.url()) {
             problems.push(problem(key, "is not a URL with http:// or https://"));
+        } else if has_user(&self.url()) {
+            problems.push(problem(key, NO_USER));
         }
         common(&mut problems, &self.tls, &self.headers, self.timeout, self.max_concurrent_requests);
         problems.extend(self.sending_queue.validate());
@@ -211,6 +215,14 @@ fn problem(key: &str, message: &str) -> (String, String) {
 fn is_url(text: &str) -> bool {
     let uri: Option<http::Uri> = text.parse().ok();
     uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
+}
+
+/// An address is shown, and logged; a header is not.
+const NO_USER: &str = "must not hold a user or password; give them as `headers: {Authorization: …}`";
+
+fn has_user(text: &str) -> bool {
+    let uri: Option<http::Uri> = text.parse().ok();
+    uri.and_then(|uri| uri.authority().map(|authority| authority.as_str().contains('@'))).unwrap_or(false)
 }
 
 fn headers<'de, D: serde::Deserializer<'de>>(
@@ -261,5 +273,15 @@ mod tests {
         assert_eq!(keys, expected);
         assert!(!format!("{config:?}").contains("hush"));
         assert_eq!(OtlpExporterConfig::default().validate()[0].0, "endpoint");
+    }
+
+    #[test]
+    fn an_address_with_a_password_is_refused() {
+        let http = json!({"traces_endpoint": "https://user:hush@backend/v1/traces"});
+        let http: OtlpHttpExporterConfig = serde_json::from_value(http).unwrap();
+        assert_eq!(http.validate(), [("traces_endpoint".to_owned(), NO_USER.to_owned())]);
+        let grpc: OtlpExporterConfig =
+            serde_json::from_value(json!({"endpoint": "https://hush@backend:4317"})).unwrap();
+        assert_eq!(grpc.validate(), [("endpoint".to_owned(), NO_USER.to_owned())]);
     }
 }

@@ -59,9 +59,9 @@ fn resolver(directory: InMemory, options: ResolverOptions) -> (Arc<InMemory>, Ex
 async fn a_name_asked_for_many_times_at_once_is_created_once() {
     let (directory, resolver) = resolver(InMemory::default(), ResolverOptions::default());
     let ids = futures_util::future::join_all((0..20).map(|_| resolver.by_name("chat"))).await;
-    assert!(
-        ids.into_iter().all(|resolved| resolved.unwrap() == ResolvedExperiment { id: 1, fallback: None })
-    );
+    let ids: Vec<_> = ids.into_iter().map(Result::unwrap).collect();
+    assert!(ids.iter().all(|resolved| resolved.id == 1 && resolved.fallback.is_none()));
+    assert_eq!(ids.iter().filter(|resolved| resolved.created).count(), 1);
     assert_eq!(directory.experiments.lock().unwrap().len(), 1);
     assert_eq!(directory.asked.load(Ordering::Relaxed), 1);
 }

@@ -24,6 +24,24 @@ fn ready_means_every_component_is() {
     assert!(health.is_ready());
 }
 
+/// Guarantees: a component that fails at its start, as a task that has died, is heard of; its start alone is not.
+/// That trying again does not help any more is heard of, too.
+#[test]
+fn what_is_said_of_a_change() {
+    let reason = || "connection refused".to_owned();
+    let before = |reason: &str, passing| Before { reason: Some(reason.to_owned()), passing };
+    for well in [Before::default(), before(STARTING, false)] {
+        assert_eq!(news(&well, Some(reason()), true), News::Fails(reason()));
+        assert_eq!(news(&well, Some(reason()), false), News::NotReady(reason()));
+    }
+    let failing = before("connection reset", true);
+    assert_eq!(news(&failing, Some(reason()), true), News::None);
+    assert_eq!(news(&failing, Some(reason()), false), News::NotReady(reason()));
+    assert_eq!(news(&before("wrong password", false), Some(reason()), false), News::None);
+    assert_eq!(news(&before(STARTING, false), None, false), News::Ready);
+    assert_eq!(news(&Before::default(), None, false), News::None);
+}
+
 #[test]
 fn failures_make_unready_when_they_last() {
     let health = Health::default();

@@ -61,7 +61,8 @@ pub(super) struct Families {
     pub(super) retries: PerExporter,
     pub(super) refused_by_exporter: PerReason,
     pub(super) experiments_created: PerExporter,
-    pub(super) experiments_fallback: PerExporter,
+    pub(super) experiments_fallback: PerReason,
+    pub(super) left_out: PerExporter,
     pub(super) queue_size: Family<ExporterLabels, Gauge>,
     pub(super) queue_bytes: Family<ExporterLabels, Gauge>,
     pub(super) write: Family<ExporterLabels, Histogram>,
@@ -91,6 +92,7 @@ impl Default for Families {
             refused_by_exporter: Family::default(),
             experiments_created: Family::default(),
             experiments_fallback: Family::default(),
+            left_out: Family::default(),
             queue_size: Family::default(),
             queue_bytes: Family::default(),
             write: Family::new_with_constructor(|| Histogram::new(WRITE_BUCKETS)),
@@ -155,8 +157,13 @@ impl Families {
         );
         registry.register(
             "exporter_experiments_fallback",
-            "Traces that went to the fallback experiment because no more may be created",
+            "Traces that went to the fallback experiment, by why they did not go to their own",
             self.experiments_fallback.clone(),
+        );
+        registry.register(
+            "exporter_left_out_parts",
+            "Parts of spans, as an attribute, that could not be kept; the spans were",
+            self.left_out.clone(),
         );
         registry.register(
             "exporter_in_flight_requests",

@@ -30,6 +30,7 @@ pub use config::RunsConfig;
 pub(super) use database::DatabaseBackend;
 pub(super) use server::ServerBackend;
 
+use super::report::Reporter;
 use crate::mapping::TraceUpdate;
 use crate::mapping::runs::{Evaluation, RunKey, RunMode, evaluations, run_keys};
 use crate::mlflow::entities::{NewRun, Tag};
@@ -66,10 +67,11 @@ pub(super) struct Follower {
 
 impl Follower {
     /// Starts the worker, where runs are wanted, on the current runtime.
-    pub(super) fn start(backend: SharedBackend, config: RunsConfig) -> Self {
+    pub(super) fn start(backend: SharedBackend, config: RunsConfig, reporter: &Reporter) -> Self {
         let open = Arc::new(OpenRuns::new(config.clone()));
         let is_on = config.mode != RunMode::Off;
-        let worker = is_on.then(|| Worker::start(Arc::clone(&backend), Arc::clone(&open)));
+        let worker =
+            is_on.then(|| Worker::start(Arc::clone(&backend), Arc::clone(&open), reporter.task("runs")));
         Self { backend, config, known: Mutex::default(), asking: tokio::sync::Mutex::default(), open, worker }
     }
 

@@ -12,6 +12,7 @@ use super::backend::SharedBackend;
 use super::open::{Looked, OpenRuns};
 use super::refresh::look;
 use crate::store::tracking::TrackingError;
+use crate::telemetry::TaskGuard;
 
 /// Runs that are looked at at a time.
 const AT_A_TIME: usize = 4;
@@ -25,10 +26,14 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Starts on the current runtime.
-    pub(super) fn start(backend: SharedBackend, open: Arc<OpenRuns>) -> Self {
+    /// Starts on the current runtime; `alive` tells if the task dies.
+    pub(super) fn start(backend: SharedBackend, open: Arc<OpenRuns>, alive: TaskGuard) -> Self {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(work(backend, open, stop.clone()));
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            work(backend, open, stopped).await;
+            alive.finished();
+        });
         Self { stop, task: Mutex::new(Some(task)) }
     }
 

@@ -103,7 +103,7 @@ impl SqliteStore {
 }
 
 fn stopped() -> StoreError {
-    StoreError::retry("the SQLite thread has stopped")
+    StoreError::retry("the SQLite thread has stopped; restart the process, unless it is stopping")
 }
 
 /// The thread: jobs one after another, and a checkpoint when there are none.
