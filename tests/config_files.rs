@@ -1,5 +1,5 @@
 //! Every configuration that we hand out can be used: the built-in one, the files of `collector-config/`
-//! that are ours, that of the image, and the YAML blocks of the README and of the documentation of security.
+//! that are ours, that of the image, and the YAML blocks of the README and of the documentation.
 
 #![allow(
     clippy::unwrap_used,
@@ -67,7 +67,7 @@ fn the_configuration_of_the_image_can_be_used() {
 
 #[test]
 fn the_yaml_blocks_of_the_documentation_can_be_used() {
-    for document in ["README.md", "docs/security.md"] {
+    for document in ["README.md", "docs/security.md", "docs/assembly.md", "docs/configuration.md"] {
         let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
         let blocks = yaml_blocks(&text);
         assert!(!blocks.is_empty(), "{document}");
