@@ -11,7 +11,7 @@ use super::error::is_full;
 use super::options::{Durability, WhenFull};
 use super::segment::SegmentId;
 use super::shared::{Io, Shared};
-use super::state::{Pending, State};
+use super::state::{Grave, Pending, State};
 
 /// The name of the thread that writes.
 pub(super) const WRITER: &str = "queue-writer";
@@ -91,7 +91,7 @@ impl Shared {
             }
             batch.extend(state.pending.pop_front());
         }
-        state.unanswered = batch.iter().filter(|record| record.answer.is_none()).count() as u64;
+        state.unanswered = weigh_unanswered(&batch, &state);
         if self.options.when_full == WhenFull::DropOldest {
             let needed = batch.iter().map(Pending::bytes).sum();
             state.make_room(needed, self.options.max_bytes);
@@ -118,10 +118,8 @@ impl Shared {
                     return Err(error);
                 }
                 forget_gone(io, &state);
-                let dropped = state.graveyard.clone();
                 drop(state);
-                self.empty(directory, &dropped);
-                self.bury(directory);
+                self.bury_at_once(directory);
             } else if !std::mem::take(&mut again) {
                 return Err(error);
             }
@@ -147,7 +145,7 @@ impl Shared {
                 if cut && is_full(&error) {
                     io.active = Some(active);
                 } else if active.bytes() == 0 {
-                    self.state().graveyard.push(active.id);
+                    self.state().graveyard.push(Grave::of(active.id));
                 }
                 Err(error)
             }
@@ -159,7 +157,7 @@ impl Shared {
         let id = SegmentId::new(base, io.generation);
         let active = Active::new(id, self.disk.create(&directory.join(id.file_name()))?);
         if sync && let Err(error) = self.disk.sync_directory(directory) {
-            self.state().graveyard.push(id);
+            self.state().graveyard.push(Grave::of(id));
             return Err(error);
         }
         Ok(active)
@@ -177,7 +175,7 @@ impl Shared {
         let (refused, kept): (Vec<_>, Vec<_>) = batch.into_iter().partition(|record| record.answer.is_some());
         let none_kept = kept.is_empty();
         let mut state = self.state();
-        state.unanswered = 0;
+        state.unanswered = (0, 0);
         state.counts.refused_records += refused.len() as u64;
         state.pending_bytes = state.pending_bytes.saturating_sub(refused.iter().map(Pending::bytes).sum());
         for record in kept.into_iter().rev() {
@@ -195,9 +193,11 @@ impl Shared {
         let mut state = self.state();
         let pending = std::mem::take(&mut state.pending);
         state.pending_bytes = 0;
-        let answered = pending.iter().filter(|record| record.answer.is_none()).count() as u64;
-        let unwritten = answered + std::mem::take(&mut state.unanswered);
+        let (waiting, being_written) =
+            (weigh_unanswered(&pending, &state), std::mem::take(&mut state.unanswered));
+        let unwritten = waiting.0 + being_written.0;
         state.counts.unwritten_records += unwritten;
+        state.counts.unwritten_weight += waiting.1 + being_written.1;
         let died = state.died;
         drop(state);
         if unwritten > 0 {
@@ -218,6 +218,12 @@ impl Shared {
             self.give_up_pending();
         }
     }
+}
+
+/// How many of these records nobody waits for, and what they weigh.
+fn weigh_unanswered<'a>(records: impl IntoIterator<Item = &'a Pending>, state: &State) -> (u64, u64) {
+    let unanswered = records.into_iter().filter(|record| record.answer.is_none());
+    unanswered.fold((0, 0), |(count, weight), record| (count + 1, weight + state.weight(&record.payload)))
 }
 
 /// The segment that was written was dropped or released: its file is not written any more.

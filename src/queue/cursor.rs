@@ -13,8 +13,8 @@ pub(super) struct Cursor {
     pub(super) done: Sequences,
     /// What of that its file has.
     pub(super) persisted: Sequences,
-    /// What was handed out and is not done, and when each was appended.
-    pub(super) outstanding: BTreeMap<u64, u64>,
+    /// What was handed out and is not done.
+    pub(super) outstanding: BTreeMap<u64, HandedOut>,
     /// What was handed out and then taken by a limit: counted when it is known that it was not delivered after all.
     taken: BTreeMap<u64, Taken>,
     /// When the newest record that was handed out was appended.
@@ -28,11 +28,29 @@ pub(super) struct Cursor {
     pub(super) counts: Counts,
 }
 
+/// A record that the reader has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HandedOut {
+    /// When it was appended.
+    pub(super) time: u64,
+    pub(super) weight: u64,
+}
+
 /// A record that a limit took while the reader had it.
 #[derive(Clone, Copy, Debug)]
 struct Taken {
     bytes: u64,
+    weight: u64,
     expired: bool,
+}
+
+/// Records that a limit took before anybody read them: what they weigh is not known yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unread {
+    /// The number of the cursor that had to deliver them.
+    pub(super) cursor: usize,
+    pub(super) range: Range<u64>,
+    pub(super) expired: bool,
 }
 
 /// What became of the records of a cursor since the log was opened.
@@ -41,8 +59,10 @@ pub(super) struct Counts {
     pub(super) acked: u64,
     pub(super) dropped_records: u64,
     pub(super) dropped_bytes: u64,
+    pub(super) dropped_weight: u64,
     /// The dropped ones that were too old.
     pub(super) expired_records: u64,
+    pub(super) expired_weight: u64,
     pub(super) damaged: u64,
 }
 
@@ -95,15 +115,24 @@ impl Cursor {
     }
 
     /// A limit took a range away; `bytes_of` tells the bytes of so many of it. What the reader has of it is counted
-    /// later, by [`Self::count_taken`] or [`Self::ack`].
-    pub(super) fn drop_range(&mut self, range: Range<u64>, expired: bool, bytes_of: impl Fn(u64) -> u64) {
-        let held: Vec<u64> = self.outstanding.range(range.clone()).map(|(&sequence, _)| sequence).collect();
+    /// later, by [`Self::count_taken`] or [`Self::ack`]. Returns the parts of which the weight is not known.
+    pub(super) fn drop_range(
+        &mut self,
+        range: Range<u64>,
+        expired: bool,
+        bytes_of: impl Fn(u64) -> u64,
+    ) -> Vec<Range<u64>> {
+        let held: Vec<(u64, u64)> =
+            self.outstanding.range(range.clone()).map(|(&sequence, held)| (sequence, held.weight)).collect();
+        let unread = without(self.done.missing(range.clone()), &held);
         let records = self.finish(range);
         let each = bytes_of(1);
         let (held_records, held_bytes) = (held.len() as u64, each * held.len() as u64);
-        self.taken.extend(held.into_iter().map(|sequence| (sequence, Taken { bytes: each, expired })));
+        let taken = |(sequence, weight)| (sequence, Taken { bytes: each, weight, expired });
+        self.taken.extend(held.into_iter().map(taken));
         let bytes = bytes_of(records).saturating_sub(held_bytes);
         self.counts.dropped(records.saturating_sub(held_records), bytes, expired);
+        unread
     }
 
     /// The delivery of a range has ended: what a limit took of it is lost.
@@ -113,6 +142,7 @@ impl Cursor {
         for (sequence, taken) in lost {
             self.taken.remove(&sequence);
             self.counts.dropped(1, taken.bytes, taken.expired);
+            self.counts.weighed(taken.weight, taken.expired);
         }
     }
 
@@ -122,12 +152,35 @@ impl Cursor {
     }
 }
 
+/// Ranges without some sequences; both in order.
+fn without(ranges: Vec<Range<u64>>, held: &[(u64, u64)]) -> Vec<Range<u64>> {
+    let mut left = Vec::new();
+    for Range { start, end } in ranges {
+        let mut from = start;
+        for &(sequence, _) in held.iter().filter(|(sequence, _)| (start..end).contains(sequence)) {
+            left.push(from..sequence);
+            from = sequence + 1;
+        }
+        left.push(from..end);
+    }
+    left.retain(|range| !range.is_empty());
+    left
+}
+
 impl Counts {
     fn dropped(&mut self, records: u64, bytes: u64, expired: bool) {
         self.dropped_records += records;
         self.dropped_bytes += bytes;
         if expired {
             self.expired_records += records;
+        }
+    }
+
+    /// Dropped records weigh so much.
+    pub(super) fn weighed(&mut self, weight: u64, expired: bool) {
+        self.dropped_weight += weight;
+        if expired {
+            self.expired_weight += weight;
         }
     }
 }

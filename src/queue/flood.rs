@@ -25,6 +25,8 @@ pub(super) struct Floods {
     pub(super) persist: Flood,
     /// A segment could not be deleted.
     pub(super) delete: Flood,
+    /// What is lost with a segment could not be read.
+    pub(super) weigh: Flood,
     /// Damage was found.
     pub(super) damage: Flood,
 }

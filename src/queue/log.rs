@@ -89,7 +89,7 @@ impl Log {
     pub(super) fn memory_with_clock(options: Options, disk: impl Disk) -> Result<Self, QueueError> {
         options.validate()?;
         let cursors = options.cursors.iter().map(|name| Cursor::new(name.clone(), Sequences::default()));
-        let state = State::new(0, cursors.collect(), 0);
+        let state = State::new(0, cursors.collect(), 0, options.weigh);
         let shared = Arc::new(Shared::new(options, Arc::new(disk), None, state, Io::default()));
         Ok(Self { shared, threads: Mutex::default() })
     }

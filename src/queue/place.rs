@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::QueueError;
+use super::cursor::HandedOut;
+use super::record::HEADER_BYTES;
 use super::segment::{Body, Segment, SegmentId};
 use super::state::State;
 
@@ -67,12 +69,13 @@ impl State {
     }
 
     /// Takes note that a record goes to a cursor's reader; says whether it should, or is done already.
-    pub(super) fn hand_out(&mut self, cursor: usize, sequence: u64, time: u64) -> bool {
+    pub(super) fn hand_out(&mut self, cursor: usize, sequence: u64, time: u64, payload: &[u8]) -> bool {
+        let weight = self.weight(payload);
         let Some(cursor) = self.cursors.get_mut(cursor) else { return false };
         if cursor.done.contains(sequence) {
             return false;
         }
-        cursor.outstanding.insert(sequence, time);
+        cursor.outstanding.insert(sequence, HandedOut { time, weight });
         cursor.last_time = Some(time);
         true
     }
@@ -89,9 +92,12 @@ impl State {
     }
 
     /// Takes note that a record is too old for a cursor.
-    pub(super) fn expire_record(&mut self, cursor: usize, sequence: u64, bytes: u64) {
-        if let Some(cursor) = self.cursors.get_mut(cursor) {
-            cursor.drop_range(sequence..sequence + 1, true, |records| records * bytes);
+    pub(super) fn expire_record(&mut self, cursor: usize, sequence: u64, payload: &[u8]) {
+        let (bytes, weight) = ((HEADER_BYTES + payload.len()) as u64, self.weight(payload));
+        let Some(cursor) = self.cursors.get_mut(cursor) else { return };
+        let unread = cursor.drop_range(sequence..sequence + 1, true, |records| records * bytes);
+        if !unread.is_empty() {
+            cursor.counts.weighed(weight, true);
         }
     }
 
@@ -123,8 +129,8 @@ impl State {
     pub(super) fn is_wanted(&mut self, cursor: usize, sequence: u64, oldest: Option<u64>) -> bool {
         let bytes = self.segment_from(sequence).map_or(0, |segment| segment.bytes_of(1));
         let Some(cursor) = self.cursors.get_mut(cursor) else { return false };
-        let time = cursor.outstanding.get(&sequence).copied();
-        if time.zip(oldest).is_some_and(|(time, oldest)| time < oldest) {
+        let handed_out = cursor.outstanding.get(&sequence);
+        if handed_out.zip(oldest).is_some_and(|(handed_out, oldest)| handed_out.time < oldest) {
             cursor.drop_range(sequence..sequence + 1, true, |records| records * bytes);
         }
         cursor.count_taken(sequence..sequence + 1);

@@ -11,7 +11,6 @@ use super::QueueError;
 use super::damage;
 use super::event::Changed;
 use super::place::Place;
-use super::record::HEADER_BYTES;
 use super::scan::{Found, Scanner};
 use super::segment::SegmentId;
 use super::shared::Shared;
@@ -137,10 +136,10 @@ impl Reader {
         let oldest = self.shared.oldest_allowed();
         let mut state = self.shared.state();
         if oldest.is_some_and(|oldest| time < oldest) {
-            state.expire_record(self.cursor, sequence, (HEADER_BYTES + payload.len()) as u64);
+            state.expire_record(self.cursor, sequence, &payload);
             return None;
         }
-        state.hand_out(self.cursor, sequence, time).then(|| Record {
+        state.hand_out(self.cursor, sequence, time, &payload).then(|| Record {
             position: Position(sequence),
             appended: Duration::from_millis(time),
             payload,

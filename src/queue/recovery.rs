@@ -86,7 +86,7 @@ pub(super) fn open(
     for cursor in &mut cursors {
         cursor.done.insert(0..first);
     }
-    let mut state = State::new(next, cursors, opening.corrupt_left);
+    let mut state = State::new(next, cursors, opening.corrupt_left, options.weigh);
     opening.report.records = segments.iter().map(Segment::records).sum();
     opening.report.bytes = segments.iter().map(|segment| segment.bytes).sum();
     state.counts.damaged_bytes = opening.report.damaged_bytes;

@@ -79,6 +79,29 @@ impl Scanner {
         Ok(Found::End)
     }
 
+    /// Goes on to the next record before the sequence `end`; gives its header and the first bytes of its payload, whose
+    /// checksum is not looked at.
+    pub(super) fn next_head(
+        &mut self,
+        limit: u64,
+        end: u64,
+        bytes: usize,
+    ) -> io::Result<Option<(Header, &[u8])>> {
+        while self.offset < limit {
+            match self.header_at(self.offset, limit)? {
+                None => self.offset = self.resync(limit)?,
+                Some(header) if header.sequence >= end => break,
+                Some(header) => {
+                    let start = self.offset + HEADER_BYTES as u64;
+                    self.offset += header.record_bytes();
+                    let head = self.window.peek(start, bytes as u64, self.offset)?;
+                    return Ok(Some((header, head.get(..bytes).unwrap_or(head))));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// The header at an offset, if it and its payload are before `limit`.
     fn header_at(&mut self, offset: u64, limit: u64) -> io::Result<Option<Header>> {
         let bytes = self.window.peek(offset, HEADER_BYTES as u64, limit)?;

@@ -61,6 +61,18 @@ impl Sequences {
             .sum()
     }
 
+    /// The parts of a range that are not in.
+    pub(super) fn missing(&self, range: Range<u64>) -> Vec<Range<u64>> {
+        let mut missing = Vec::new();
+        let mut from = self.first_missing(range.start);
+        while from < range.end {
+            let next = self.0.range(from..range.end).next().map_or(range.end, |(&start, _)| start);
+            missing.push(from..next);
+            from = self.first_missing(next);
+        }
+        missing
+    }
+
     /// One past the last sequence that is in; 0 if none is.
     pub(super) fn end(&self) -> u64 {
         self.0.last_key_value().map_or(0, |(_, &end)| end)
@@ -97,6 +109,8 @@ mod tests {
             let before = (0..probe).rev().find(|at| !plain.contains(at));
             prop_assert_eq!(sequences.start_of_run(probe), before.map_or(0, |at| at + 1));
             prop_assert_eq!(sequences.count(probe..probe + 9), plain.range(probe..probe + 9).count() as u64);
+            let missing: Vec<u64> = sequences.missing(probe..probe + 9).into_iter().flatten().collect();
+            prop_assert_eq!(missing, (probe..probe + 9).filter(|at| !plain.contains(at)).collect::<Vec<_>>());
             prop_assert_eq!(sequences.end(), plain.last().map_or(0, |last| last + 1));
             let ranges: Vec<_> = sequences.ranges().collect();
             prop_assert!(ranges.windows(2).all(|pair| pair[0].end < pair[1].start));

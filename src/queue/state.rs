@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::QueueError;
-use super::cursor::Cursor;
-use super::options::{Options, WhenFull};
+use super::cursor::{Cursor, Unread};
+use super::options::{self, Options, WhenFull};
 use super::record::HEADER_BYTES;
 use super::segment::{Body, Segment, SegmentId};
 use super::ticket::Answer;
@@ -29,6 +29,23 @@ impl Pending {
     }
 }
 
+/// A file that is to be deleted.
+#[derive(Debug)]
+pub(super) struct Grave {
+    pub(super) id: SegmentId,
+    /// Bytes that may be read.
+    pub(super) bytes: u64,
+    /// What is lost with it.
+    pub(super) unread: Vec<Unread>,
+}
+
+impl Grave {
+    /// A file in which nothing is that somebody needs.
+    pub(super) fn of(id: SegmentId) -> Self {
+        Self { id, bytes: 0, unread: Vec::new() }
+    }
+}
+
 /// What happened since the log was opened.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LogCounts {
@@ -40,6 +57,7 @@ pub(super) struct LogCounts {
     pub(super) writes: u64,
     pub(super) write_errors: u64,
     pub(super) unwritten_records: u64,
+    pub(super) unwritten_weight: u64,
 }
 
 /// What a log knows without reading.
@@ -54,7 +72,7 @@ pub(super) struct State {
     pub(super) pending_bytes: u64,
     pub(super) cursors: Vec<Cursor>,
     /// Files that are to be deleted.
-    pub(super) graveyard: Vec<SegmentId>,
+    pub(super) graveyard: Vec<Grave>,
     pub(super) counts: LogCounts,
     /// Bytes of damaged data that may still be set aside.
     pub(super) corrupt_left: u64,
@@ -65,13 +83,15 @@ pub(super) struct State {
     pub(super) closing: bool,
     /// The thread of the log that panicked.
     pub(super) died: Option<&'static str>,
-    /// Records that are being written and for which nobody waits.
-    pub(super) unanswered: u64,
+    /// Records that are being written and for which nobody waits, and what they weigh.
+    pub(super) unanswered: (u64, u64),
+    /// What a record weighs.
+    weigh: fn(&[u8]) -> u64,
 }
 
 impl State {
     /// A log without records whose next one has the sequence `next`.
-    pub(super) fn new(next: u64, cursors: Vec<Cursor>, corrupt_left: u64) -> Self {
+    pub(super) fn new(next: u64, cursors: Vec<Cursor>, corrupt_left: u64, weigh: fn(&[u8]) -> u64) -> Self {
         Self {
             segments: VecDeque::new(),
             next,
@@ -85,7 +105,8 @@ impl State {
             medium_full: false,
             closing: false,
             died: None,
-            unanswered: 0,
+            unanswered: (0, 0),
+            weigh,
         }
     }
 
@@ -123,11 +144,38 @@ impl State {
     /// Gives up the oldest segment, delivered or not. Says whether there was one.
     pub(super) fn drop_oldest(&mut self) -> bool {
         let Some(segment) = self.segments.pop_front() else { return false };
-        for cursor in &mut self.cursors {
-            cursor.drop_range(0..segment.end, false, |records| segment.bytes_of(records));
-        }
-        self.bury(&segment);
+        self.give_up(segment, false);
         true
+    }
+
+    /// A limit takes a segment.
+    fn give_up(&mut self, segment: Segment, expired: bool) {
+        let mut unread = Vec::new();
+        for (number, cursor) in self.cursors.iter_mut().enumerate() {
+            let ranges = cursor.drop_range(0..segment.end, expired, |records| segment.bytes_of(records));
+            unread.extend(ranges.into_iter().map(|range| Unread { cursor: number, range, expired }));
+        }
+        let Body::Memory(records) = &segment.body else {
+            return self.graveyard.push(Grave { id: segment.id, bytes: segment.bytes, unread });
+        };
+        for ((_, payload), sequence) in records.iter().zip(segment.id.base..) {
+            self.weigh_lost(&unread, sequence, payload);
+        }
+    }
+
+    /// What a record weighs, by its first bytes.
+    pub(super) fn weight(&self, payload: &[u8]) -> u64 {
+        options::weigh(self.weigh, payload)
+    }
+
+    /// Counts what a record weighs for the cursors that lost it; by its first bytes.
+    pub(super) fn weigh_lost(&mut self, unread: &[Unread], sequence: u64, payload: &[u8]) {
+        let weight = self.weight(payload);
+        for lost in unread.iter().filter(|lost| lost.range.contains(&sequence)) {
+            if let Some(cursor) = self.cursors.get_mut(lost.cursor) {
+                cursor.counts.weighed(weight, lost.expired);
+            }
+        }
     }
 
     /// Gives up the oldest segments until so many bytes more fit in.
@@ -139,16 +187,13 @@ impl State {
     pub(super) fn expire(&mut self, oldest: u64) {
         while self.segments.front().is_some_and(|segment| segment.times.1 < oldest) {
             let Some(segment) = self.segments.pop_front() else { return };
-            for cursor in &mut self.cursors {
-                cursor.drop_range(0..segment.end, true, |records| segment.bytes_of(records));
-            }
-            self.bury(&segment);
+            self.give_up(segment, true);
         }
     }
 
     pub(super) fn bury(&mut self, segment: &Segment) {
         if !segment.is_in_memory() {
-            self.graveyard.push(segment.id);
+            self.graveyard.push(Grave::of(segment.id));
         }
     }
 
@@ -164,7 +209,7 @@ impl State {
             segment.grow(records.len() as u64, bytes, times.0, times.1);
         }
         self.next += records.len() as u64;
-        self.unanswered = 0;
+        self.unanswered = (0, 0);
         self.medium_full = false;
         self.pending_bytes = self.pending_bytes.saturating_sub(bytes);
         self.count_appended(records.len() as u64, bytes);

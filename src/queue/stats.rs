@@ -25,6 +25,8 @@ pub struct Stats {
     pub refused_records: u64,
     /// Records that were accepted into memory alone, and could not be written before the end.
     pub unwritten_records: u64,
+    /// What they [weigh](super::Options::weigh).
+    pub unwritten_weight: u64,
     /// Writes, each of one or many records; as many syncs, if the log syncs.
     pub writes: u64,
     /// Writes that failed.
@@ -60,6 +62,10 @@ pub struct CursorStats {
     pub expired_records: u64,
     /// Bytes of the dropped; of a segment that was partly delivered, its average.
     pub dropped_bytes: u64,
+    /// What the dropped [weigh](super::Options::weigh): known once their segment is deleted.
+    pub dropped_weight: u64,
+    /// What of it was too old.
+    pub expired_weight: u64,
     /// Records that damage took before they were delivered.
     pub damaged_records: u64,
 }
@@ -77,6 +83,7 @@ impl State {
             appended_bytes: counts.appended_bytes,
             refused_records: counts.refused_records,
             unwritten_records: counts.unwritten_records,
+            unwritten_weight: counts.unwritten_weight,
             writes: counts.writes,
             write_errors: counts.write_errors,
             damaged_records: counts.damaged_records,
@@ -103,6 +110,8 @@ impl State {
             dropped_records: cursor.counts.dropped_records,
             expired_records: cursor.counts.expired_records,
             dropped_bytes: cursor.counts.dropped_bytes,
+            dropped_weight: cursor.counts.dropped_weight,
+            expired_weight: cursor.counts.expired_weight,
             damaged_records: cursor.counts.damaged,
         }
     }
@@ -110,8 +119,8 @@ impl State {
     /// When the oldest record was appended that a cursor has to deliver, or some time before.
     fn oldest_time(&self, cursor: &Cursor) -> Option<u64> {
         let floor = cursor.floor();
-        if let Some((_, &time)) = cursor.outstanding.first_key_value() {
-            return Some(time);
+        if let Some((_, handed_out)) = cursor.outstanding.first_key_value() {
+            return Some(handed_out.time);
         }
         let segment = self.segments.iter().find(|segment| segment.end > floor)?;
         // Records are appended in order of time, so what was not read is no older than what was.

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use super::QueueError;
 use super::commit::forget_gone;
 use super::cursor_file;
-use super::segment::SegmentId;
+use super::options::WEIGHED_BYTES;
+use super::scan::Scanner;
 use super::shared::Shared;
+use super::state::Grave;
 
 /// A day: no sum of times overflows.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(86_400);
@@ -117,29 +119,53 @@ impl Shared {
         written.map_err(|error| QueueError::of_write(error, self.options.retry_after))
     }
 
-    /// Cuts files that are to be deleted: a reader may have one open, and its room is needed now.
-    pub(super) fn empty(&self, directory: &Path, segments: &[SegmentId]) {
-        for id in segments {
-            // If that fails, the room is free once the reader goes on.
-            let _ = self.disk.open(&directory.join(id.file_name())).and_then(|mut file| file.set_length(0));
-        }
-    }
-
     /// Deletes the files of segments that were let go; those that cannot be deleted are tried again.
     pub(super) fn bury(&self, directory: &Path) {
+        self.delete(directory, false);
+    }
+
+    /// As [`Self::bury`]; and cuts the files before: a reader may have one open, and its room is needed now.
+    pub(super) fn bury_at_once(&self, directory: &Path) {
+        self.delete(directory, true);
+    }
+
+    fn delete(&self, directory: &Path, cut: bool) {
+        // Taken as a whole: a file is deleted by whom it is weighed.
         let graveyard = std::mem::take(&mut self.state().graveyard);
-        for id in graveyard {
-            match self.disk.remove(&directory.join(id.file_name())) {
+        for mut grave in graveyard {
+            let path = directory.join(grave.id.file_name());
+            if let Err(error) = self.weigh(&path, &mut grave)
+                && let Some(times) = self.floods.weigh.due(1)
+            {
+                let segment = grave.id.file_name();
+                tracing::warn!(%error, segment, times, "how much is lost with a segment of the queue is not known");
+            }
+            if cut {
+                // If that fails, the room is free once the reader goes on.
+                let _ = self.disk.open(&path).and_then(|mut file| file.set_length(0));
+            }
+            match self.disk.remove(&path) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     if let Some(times) = self.floods.delete.due(1) {
-                        let segment = id.file_name();
+                        let segment = grave.id.file_name();
                         tracing::warn!(%error, segment, times, "the queue could not delete a segment");
                     }
-                    self.state().graveyard.push(id);
+                    self.state().graveyard.push(grave);
                 }
             }
         }
+    }
+
+    /// Finds out, once, what weighs that is lost with a file.
+    fn weigh(&self, path: &Path, grave: &mut Grave) -> io::Result<()> {
+        let unread = std::mem::take(&mut grave.unread);
+        let Some(end) = unread.iter().map(|lost| lost.range.end).max() else { return Ok(()) };
+        let mut scanner = Scanner::new(self.disk.open(path)?, grave.id.tag);
+        while let Some((header, head)) = scanner.next_head(grave.bytes, end, WEIGHED_BYTES)? {
+            self.state().weigh_lost(&unread, header.sequence, head);
+        }
+        Ok(())
     }
 }

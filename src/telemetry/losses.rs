@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::QueueLoss;
+
 /// The shortest time between two messages about one stage.
 const EVERY: Duration = Duration::from_secs(10);
 
@@ -27,6 +29,7 @@ struct Sum {
     traces: u64,
     requests: u64,
     bytes: u64,
+    connections: u64,
 }
 
 impl LossLog {
@@ -77,18 +80,22 @@ impl LossLog {
         }
     }
 
-    /// Whole requests that are lost and whose spans nobody counted: how many, their bytes, at which stage, and why.
-    /// As rare in the log as [`Self::lost`]; called with none, it tells what is untold when its time has come.
-    pub fn lost_requests(
-        &self,
-        component: &str,
-        stage: &'static str,
-        (requests, bytes): (u64, u64),
-        reason: &str,
-    ) {
-        if let Some(sum) = self.due(stage, Sum { requests, bytes, ..Sum::default() }, Instant::now()) {
-            let Sum { requests, bytes, .. } = sum;
-            tracing::error!(component, stage, requests, bytes, "requests are lost: {reason}");
+    /// A connection that came to no request, at which stage, why, and what to do about it; told as sparingly as losses
+    /// are.
+    pub fn refused_connection(&self, component: &str, stage: &'static str, explanation: &str) {
+        if let Some(sum) = self.due(stage, Sum { connections: 1, ..Sum::default() }, Instant::now()) {
+            let connections = sum.connections;
+            tracing::warn!(component, stage, connections, "connections came to no request: {explanation}");
+        }
+    }
+
+    /// Whole requests that a queue lost, and why. As rare in the log as [`Self::lost`]; called with none, it tells what
+    /// is untold when its time has come.
+    pub fn lost_requests(&self, component: &str, loss: QueueLoss, reason: &str) {
+        let QueueLoss { reason: stage, requests, spans, bytes } = loss;
+        if let Some(sum) = self.due(stage, Sum { requests, spans, bytes, ..Sum::default() }, Instant::now()) {
+            let Sum { requests, spans, bytes, .. } = sum;
+            tracing::error!(component, stage, requests, spans, bytes, "requests are lost: {reason}");
         }
     }
 
@@ -101,6 +108,7 @@ impl LossLog {
         untold.sum.traces += lost.traces;
         untold.sum.requests += lost.requests;
         untold.sum.bytes += lost.bytes;
+        untold.sum.connections += lost.connections;
         if untold.sum == Sum::default() || untold.told.is_some_and(|told| now.duration_since(told) < EVERY) {
             return None;
         }

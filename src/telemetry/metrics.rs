@@ -47,6 +47,7 @@ impl Metrics {
             refused: self.0.refused.get_or_create_owned(&labels),
             in_flight: self.0.receiver_bytes.get_or_create_owned(&labels),
             refused_requests: self.0.refused_requests.clone(),
+            refused_connections: self.0.refused_connections.clone(),
             component: id.into(),
             all: self.clone(),
         }
@@ -127,6 +128,7 @@ pub struct ReceiverMetrics {
     refused: Counter,
     in_flight: Gauge,
     refused_requests: PerReason,
+    refused_connections: PerReason,
     component: Arc<str>,
     all: Metrics,
 }
@@ -152,10 +154,18 @@ impl ReceiverMetrics {
         self.refused.inc_by(spans as u64);
     }
 
-    /// A request that was refused before its spans were known; the reason is one of a few fixed words.
+    /// A request that was answered with an error; the reason is one of a few fixed words.
     pub fn refused_request(&self, reason: &'static str) {
-        let labels = ReasonLabels { component: self.component.to_string(), reason };
-        self.refused_requests.get_or_create(&labels).inc();
+        self.refused_requests.get_or_create(&self.because(reason)).inc();
+    }
+
+    /// A connection that came to no request; the reason is one of a few fixed words.
+    pub fn refused_connection(&self, reason: &'static str) {
+        self.refused_connections.get_or_create(&self.because(reason)).inc();
+    }
+
+    fn because(&self, reason: &'static str) -> ReasonLabels {
+        ReasonLabels { component: self.component.to_string(), reason }
     }
 
     /// A request waits for its answer until the guard is dropped.

@@ -163,6 +163,12 @@ pub struct QueueFigures {
     pub accepted_bytes: u64,
     /// Bytes of what was dropped to make room or was too old.
     pub dropped_bytes: u64,
+    /// Spans that were dropped to make room.
+    pub full_spans: u64,
+    /// Spans that were too old.
+    pub expired_spans: u64,
+    /// Spans that were accepted into memory, and could not be written.
+    pub unwritten_spans: u64,
     /// Bytes that were damaged.
     pub damaged_bytes: u64,
 }
@@ -174,6 +180,8 @@ pub struct QueueLoss {
     pub reason: &'static str,
     /// Requests.
     pub requests: u64,
+    /// Their spans, where they are known.
+    pub spans: u64,
     /// Their bytes, where they are known.
     pub bytes: u64,
 }
@@ -243,6 +251,7 @@ impl QueueMetrics {
         let losses = losses(&last, now);
         for loss in losses {
             self.count(&self.dropped_requests, loss.reason, loss.requests);
+            self.count(&self.dropped_spans, loss.reason, loss.spans);
             self.count(&self.bytes.dropped_requests, loss.reason, loss.bytes);
         }
         self.write_errors.inc_by(now.write_errors.saturating_sub(last.write_errors));
@@ -269,14 +278,31 @@ fn losses(last: &QueueFigures, now: &QueueFigures) -> [QueueLoss; 4] {
     let of_full = u64::try_from(of_full).unwrap_or(dropped);
     let of_expired = if expired > 0 { dropped.saturating_sub(of_full) } else { 0 };
     [
-        QueueLoss { reason: "full", requests: full, bytes: of_full },
-        QueueLoss { reason: "expired", requests: expired, bytes: of_expired },
+        QueueLoss {
+            reason: "full",
+            requests: full,
+            spans: grown(|figures| figures.full_spans),
+            bytes: of_full,
+        },
+        QueueLoss {
+            reason: "expired",
+            requests: expired,
+            spans: grown(|figures| figures.expired_spans),
+            bytes: of_expired,
+        },
+        // How many spans were in what cannot be read is not known.
         QueueLoss {
             reason: "damaged",
             requests: grown(|figures| figures.dropped_damaged),
+            spans: 0,
             bytes: grown(|figures| figures.damaged_bytes),
         },
-        QueueLoss { reason: "unwritten", requests: grown(|figures| figures.dropped_unwritten), bytes: 0 },
+        QueueLoss {
+            reason: "unwritten",
+            requests: grown(|figures| figures.dropped_unwritten),
+            spans: grown(|figures| figures.unwritten_spans),
+            bytes: 0,
+        },
     ]
 }
 

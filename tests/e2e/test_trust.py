@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from support.gateway import ROOT, Ports, binary, config, query, stored
 from support.otlp import trace_request
 from support.process import answers, free_port, http as plain_http
+from support.senders import metrics
 from support.trust import call, channel, client, code, context, metric, no_other_authorities, ours, post, protected, server, strangers, tls, tokens  # noqa: F401
 
 
@@ -159,6 +160,9 @@ def test_strangers_are_refused_and_harm_nothing(gateway, empty_database, ours, s
     with channel(ports, ours, client) as good:
         call(good, request)
     assert stored(uri, request) == 2
+    # Each of the four over HTTP and gRPC, and what is no TLS: counted, and told once, not each time.
+    assert metrics(one, "receiver_refused_connections_total") >= 9
+    assert one.process.output().count("connections came to no request") <= 3
     assert "panicked" not in one.process.output()
 
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::record::spans_of;
 use crate::queue::{Durability, Options, WhenFull};
 
 /// Where queues are, unless said otherwise: beside the working directory's other files.
@@ -116,10 +117,13 @@ impl SendingQueueConfig {
 
     /// The directory of the queue of a pipeline and an exporter; none where nothing is kept in files.
     pub fn directory_of(&self, pipeline: &str, exporter: &str) -> Option<PathBuf> {
-        if !self.enabled || (self.directory.is_none() && self.storage == QueueStorage::Memory) {
-            return None;
-        }
-        Some(self.root().join(file_name(pipeline)).join(file_name(exporter)))
+        Some(self.top_directory()?.join(file_name(pipeline)).join(file_name(exporter)))
+    }
+
+    /// Below which the queues are; none where nothing is kept in files.
+    pub fn top_directory(&self) -> Option<&Path> {
+        let in_files = self.enabled && (self.directory.is_some() || self.storage == QueueStorage::Disk);
+        in_files.then(|| self.root())
     }
 
     /// Below which the queues are, if any is on disk.
@@ -146,6 +150,7 @@ impl SendingQueueConfig {
             record_bytes: 65 << 20,
             // What waits for one sync; more is memory without use.
             pending_bytes: 16 << 20,
+            weigh: spans_of,
             ..Options::default()
         }
     }

@@ -28,6 +28,15 @@ const KNOWN: u8 = JSON | EXPERIMENT | RUN | WORKSPACE;
 /// Bytes before the texts.
 const FIXED: usize = 14;
 
+/// The number of spans in a record, by its first bytes; 0 of a form that is not known.
+pub(super) fn spans_of(mut record: &[u8]) -> u64 {
+    if record.first() != Some(&VERSION) || record.len() < FIXED {
+        return 0;
+    }
+    record.advance(2);
+    record.get_u32_le().into()
+}
+
 /// Why a record cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RecordError {

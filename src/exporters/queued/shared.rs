@@ -17,7 +17,7 @@ use super::readiness::Troubles;
 use super::window::Window;
 use crate::pipeline::{Delivered, Delivery, ExportError, MemoryAccount, TraceExporter};
 use crate::queue::{Acker, CursorStats, Log, QueueError, Stats};
-use crate::telemetry::{ExporterMetrics, HealthHandle, LossLog, QueueLoss, QueueMetrics};
+use crate::telemetry::{ExporterMetrics, HealthHandle, LossLog, QueueMetrics};
 
 /// A queue at work.
 pub(super) struct Shared {
@@ -112,8 +112,8 @@ impl Shared {
     /// Brings figures and readiness up to date, and tells what was lost.
     pub(super) fn report(&self) {
         let stats = self.log.stats();
-        for QueueLoss { reason, requests, bytes } in self.metrics.observe(&figures(&stats, self.capacity)) {
-            self.losses.lost_requests(&self.name, reason, (requests, bytes), why_lost(reason));
+        for loss in self.metrics.observe(&figures(&stats, self.capacity)) {
+            self.losses.lost_requests(&self.name, loss, why_lost(loss.reason));
         }
         self.say_health(&stats, Instant::now());
     }
@@ -160,6 +160,9 @@ fn figures(stats: &Stats, capacity: u64) -> crate::telemetry::QueueFigures {
         write_errors: stats.write_errors,
         accepted_bytes: stats.appended_bytes,
         dropped_bytes: cursor.dropped_bytes,
+        full_spans: cursor.dropped_weight.saturating_sub(cursor.expired_weight),
+        expired_spans: cursor.expired_weight,
+        unwritten_spans: stats.unwritten_weight,
         damaged_bytes: stats.damaged_bytes,
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::fake::{FakeDisk, Restart};
-use crate::queue::{Log, Options, Position, QueueError, Reader, Record, Recovery, WhenFull};
+use crate::queue::{Log, Options, Position, QueueError, Reader, Record, Recovery, WEIGHED_BYTES, WhenFull};
 
 pub(super) const CURSORS: [&str; 2] = ["mlflow", "otlp/backup"];
 
@@ -23,8 +23,15 @@ pub(super) fn options() -> Options {
         max_bytes: 1 << 20,
         upkeep_interval: Duration::from_secs(3600),
         when_full: WhenFull::Refuse,
+        weigh,
         ..Options::default()
     }
+}
+
+/// A record weighs its number.
+fn weigh(head: &[u8]) -> u64 {
+    assert!(head.len() <= WEIGHED_BYTES);
+    head.first_chunk().map_or(0, |bytes| (u64::from_le_bytes(*bytes) ^ MARK) & 0xFFFF)
 }
 
 /// Keeps a payload from being found in a file where it is not.

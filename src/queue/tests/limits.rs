@@ -41,11 +41,27 @@ fn the_oldest_make_room() {
         append(&log, 4..20, 60);
         assert_eq!(left(&log, CURSORS[0]), (10..20).collect::<Vec<_>>());
         let stats = log.stats();
-        let dropped: Vec<_> =
-            stats.cursors.iter().map(|cursor| (cursor.dropped_records, cursor.dropped_bytes)).collect();
-        assert_eq!(dropped, [(6, 600), (10, 1000)]);
+        let dropped: Vec<_> = stats
+            .cursors
+            .iter()
+            .map(|cursor| (cursor.dropped_records, cursor.dropped_bytes, cursor.dropped_weight))
+            .collect();
+        assert_eq!(dropped, [(6, 600, 4 + 5 + 6 + 7 + 8 + 9), (10, 1000, 45)]);
         assert!(stats.bytes <= 1000);
     }
+}
+
+/// Guarantees: what an earlier run left and nobody read is weighed, too, when it makes room.
+#[test]
+fn what_an_earlier_run_left_is_weighed() {
+    let disk = FakeDisk::default();
+    let options = Options { max_bytes: 1000, when_full: WhenFull::DropOldest, ..options() };
+    append(&open(&disk, options.clone()).0, 0..10, 60);
+    let (log, _) = open(&disk, options);
+    append(&log, 10..15, 60);
+    let lost: Vec<_> =
+        log.stats().cursors.iter().map(|cursor| (cursor.dropped_records, cursor.dropped_weight)).collect();
+    assert_eq!(lost, [(5, 1 + 2 + 3 + 4); 2]);
 }
 
 /// Guarantees: what is too old is not delivered, but counted.
@@ -59,11 +75,14 @@ fn old_records_are_given_up() {
         assert_eq!(log.stats().cursors[0].oldest, Some(Duration::from_secs(80)));
         assert_eq!(left(&log, CURSORS[0]), [3, 4]);
         assert_eq!(log.stats().cursors[0].dropped_records, 3);
+        assert_eq!(log.stats().cursors[0].expired_weight, 1 + 2);
         disk.advance(Duration::from_secs(40));
         log.upkeep().unwrap();
         let stats = log.stats();
         assert_eq!(stats.records, 0);
         assert!(stats.cursors.iter().all(|cursor| cursor.dropped_records == 5));
+        assert!(stats.cursors.iter().all(|cursor| cursor.expired_weight == 1 + 2 + 3 + 4));
+        assert!(stats.cursors.iter().all(|cursor| cursor.dropped_weight == 1 + 2 + 3 + 4));
     }
 }
 

@@ -31,9 +31,10 @@ fn what_dies_with_the_writer_is_counted() {
     let (log, _) = open(&disk, Options { durability: Durability::Memory, ..options() });
     disk.fail_after(0, 1, Fault::Panic);
     let accepted =
-        std::iter::repeat_with(|| log.append(payload(0, 60)).wait()).take_while(Result::is_ok).count();
+        std::iter::repeat_with(|| log.append(payload(7, 60)).wait()).take_while(Result::is_ok).count();
     log.close().unwrap();
     assert_eq!(log.stats().unwritten_records, accepted as u64);
+    assert_eq!(log.stats().unwritten_weight, 7 * accepted as u64);
     assert_eq!(log.stats().pending_bytes, 0);
 }
 

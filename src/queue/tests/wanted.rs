@@ -34,6 +34,11 @@ fn what_is_dropped_while_it_is_delivered_is_counted_once() {
         acker.ack(records[3].position);
         assert_eq!((first(&log).acked_records, first(&log).dropped_records), (1, 3));
         assert_eq!((first(&log).expired_records, first(&log).dropped_bytes), (0, 300));
+        assert_eq!(
+            (first(&log).expired_weight, first(&log).dropped_weight),
+            (0, 2 + 3),
+            "0, 2 and 3 are lost"
+        );
     }
 }
 
@@ -65,5 +70,6 @@ fn what_becomes_too_old_while_it_is_delivered_is_not_wanted() {
         drop(reader);
         let _next = log.reader(CURSORS[0]).unwrap();
         assert_eq!((first(&log).expired_records, first(&log).dropped_records), (3, 3));
+        assert_eq!((first(&log).expired_weight, first(&log).dropped_weight), (3, 3), "0, 1 and 2 are lost");
     }
 }

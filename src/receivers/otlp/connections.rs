@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::receivers::trust::Trust;
+use crate::telemetry::{LossLog, ReceiverMetrics};
 
 /// The pause after the system refuses a connection, for example because all file handles are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -56,10 +58,26 @@ pub(super) struct ConnectionLimits {
     pub(super) wire: Wire,
 }
 
+/// Counts and tells of connections that come to no request.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub(super) metrics: ReceiverMetrics,
+    pub(super) log: Arc<LossLog>,
+}
+
+impl Refused {
+    /// The stage is one of a few fixed words.
+    fn because(&self, stage: &'static str, explanation: &str) {
+        self.metrics.refused_connection(stage);
+        self.log.refused_connection(self.metrics.component(), stage, explanation);
+    }
+}
+
 /// What stands behind a port: a reload exchanges it as a whole.
 #[derive(Debug)]
 pub(super) struct Behind {
     limits: ConnectionLimits,
+    refused: Refused,
     router: Router,
     trust: Trust,
     slots: Arc<Semaphore>,
@@ -67,9 +85,9 @@ pub(super) struct Behind {
 }
 
 impl Behind {
-    pub(super) fn new(limits: ConnectionLimits, router: Router, trust: Trust) -> Self {
+    pub(super) fn new(limits: ConnectionLimits, refused: Refused, router: Router, trust: Trust) -> Self {
         let slots = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
-        Self { limits, router, trust, slots, retired: CancellationToken::new() }
+        Self { limits, refused, router, trust, slots, retired: CancellationToken::new() }
     }
 
     /// Takes the place of another: connections that are open count on.
@@ -127,7 +145,8 @@ async fn accept(
     match listener.accept().await {
         Ok((stream, _)) => Some((stream, slot)),
         Err(error) => {
-            tracing::warn!(%error, "a connection could not be accepted");
+            let refused = live.borrow().refused.clone();
+            refused.because("accept", &format!("{error}; where it is the limit of open files, raise it"));
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }
@@ -141,7 +160,7 @@ async fn connection(stream: TcpStream, live: watch::Receiver<Arc<Behind>>, shutd
         tracing::debug!(%error, "the connection cannot be set to send at once");
     }
     let behind = Arc::clone(&live.borrow());
-    let (limits, retired) = (behind.limits, behind.retired.clone());
+    let (limits, retired, refused) = (behind.limits, behind.retired.clone(), behind.refused.clone());
     let acceptor = behind.trust.tls.as_ref().map(|tls| tls.acceptor.clone());
     // What was behind the port must not live as long as a connection does.
     drop(behind);
@@ -160,10 +179,14 @@ async fn connection(stream: TcpStream, live: watch::Receiver<Arc<Behind>>, shutd
     };
     match greeted {
         Ok(Ok(stream)) => speak(stream, limits, live, end).await,
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "a connection was refused: no TLS, or no certificate that is trusted")
+        // As the probes of a load balancer do.
+        Ok(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+            tracing::debug!(%error, "the peer went away before TLS began");
         }
-        Err(_) => tracing::debug!("a connection was given up: TLS did not begin in time"),
+        Ok(Err(error)) => {
+            refused.because("tls", &format!("no TLS, or no certificate that is trusted ({error})"))
+        }
+        Err(_) => refused.because("tls_timeout", "TLS did not begin in time"),
     }
 }
 

@@ -197,7 +197,7 @@ impl Control {
             metrics: self.0.metrics.receiver(&self.0.id.to_string(), transport),
             admission: Arc::clone(&limits.admission),
             spans: (config.max_span_size, config.oversized_spans.into()),
-            cuts: Arc::default(),
+            log: Arc::default(),
         };
         Surroundings { intake, max_connections: config.max_connections }
     }

@@ -24,8 +24,8 @@ pub(super) struct Intake {
     pub(super) admission: Arc<Admission>,
     /// The largest span, in bytes, 0 for no limit; and what becomes of a larger one.
     pub(super) spans: (usize, Oversized),
-    /// A sender of large spans sends many of them.
-    pub(super) cuts: Arc<LossLog>,
+    /// What one sender could make the log say with every request.
+    pub(super) log: Arc<LossLog>,
 }
 
 impl std::fmt::Debug for Intake {
@@ -63,7 +63,7 @@ impl Intake {
     ) -> Result<Vec<Refusal>, Failure> {
         metadata.json = body.encoding == Encoding::Json;
         let (Body { decoded, bytes, cut, held }, _reservation) = self.decode(body, reservation).await?;
-        self.cuts.shortened(self.metrics.component(), "max_span_size", cut);
+        self.log.shortened(self.metrics.component(), "max_span_size", cut);
         metadata.bytes = bytes.len();
         let _in_flight = self.metrics.in_flight(bytes.len());
         let (accepted, mut refused) = (decoded.accepted_spans(), decoded.refused_spans());

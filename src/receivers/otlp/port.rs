@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::config::{GrpcConfig, HttpConfig};
-use super::connections::{self, Behind, ConnectionLimits, Wire};
+use super::connections::{self, Behind, ConnectionLimits, Refused, Wire};
 use super::intake::Intake;
 use super::{ReceiverError, grpc, http};
 use crate::pipeline::ComponentId;
@@ -68,6 +68,7 @@ impl PortConfig {
             reason: format!("reading its files ended early: {error}"),
         })??;
         let credentials = trust.credentials.take();
+        let refused = Refused { metrics: around.intake.metrics.clone(), log: Arc::clone(&around.intake.log) };
         let (router, header_timeout, wire) = match self {
             Self::Grpc(config) => {
                 let wire = Wire::Http2 { max_concurrent_streams: config.max_concurrent_streams };
@@ -79,7 +80,7 @@ impl PortConfig {
             }
         };
         let limits = ConnectionLimits { max_connections: around.max_connections, header_timeout, wire };
-        Ok(Behind::new(limits, router, trust))
+        Ok(Behind::new(limits, refused, router, trust))
     }
 
     /// How often the files are to be read again.

@@ -52,6 +52,7 @@ pub(super) struct Families {
     pub(super) accepted: PerReceiver,
     pub(super) refused: PerReceiver,
     pub(super) refused_requests: PerReason,
+    pub(super) refused_connections: PerReason,
     pub(super) receiver_bytes: Family<ReceiverLabels, Gauge>,
     pub(super) reloads: Family<ReloadLabels, Counter>,
     pub(super) last_reload: Gauge,
@@ -82,6 +83,7 @@ impl Default for Families {
             accepted: Family::default(),
             refused: Family::default(),
             refused_requests: Family::default(),
+            refused_connections: Family::default(),
             receiver_bytes: Family::default(),
             reloads: Family::default(),
             last_reload: Gauge::default(),
@@ -125,8 +127,13 @@ impl Families {
         );
         registry.register(
             "receiver_refused_requests",
-            "Requests that were refused before their spans were known",
+            "Requests that were answered with an error",
             self.refused_requests.clone(),
+        );
+        registry.register(
+            "receiver_refused_connections",
+            "Connections that came to no request",
+            self.refused_connections.clone(),
         );
         registry.register_with_unit(
             "receiver_in_flight",

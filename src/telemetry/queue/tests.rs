@@ -19,6 +19,8 @@ fn losses_are_counted_once_and_under_their_reason() {
         dropped_full: 5,
         dropped_expired: 2,
         dropped_bytes: 700,
+        full_spans: 8,
+        expired_spans: 6,
         damaged_bytes: 30,
         accepted_bytes: 1_000,
         dropped_damaged: 1,
@@ -26,7 +28,7 @@ fn losses_are_counted_once_and_under_their_reason() {
         oldest: age,
         ..QueueFigures::default()
     });
-    assert_eq!(lost[0], QueueLoss { reason: "full", requests: 2, bytes: 200 });
+    assert_eq!(lost[0], QueueLoss { reason: "full", requests: 2, spans: 8, bytes: 200 });
     queue.enqueue_failed("full", 9, 90);
     queue.dead_lettered("rejected", 4, 40);
     queue.delivered(600);
@@ -37,6 +39,8 @@ fn losses_are_counted_once_and_under_their_reason() {
         "otel_mlflow_exporter_queue_oldest_age_seconds{exporter=\"mlflow\",pipeline=\"traces\"} 1.5",
         "otel_mlflow_exporter_queue_dropped_requests_total{exporter=\"mlflow\",pipeline=\"traces\",reason=\"full\"} 5",
         "otel_mlflow_exporter_queue_dropped_requests_total{exporter=\"mlflow\",pipeline=\"traces\",reason=\"damaged\"} 1",
+        "otel_mlflow_exporter_dropped_spans_total{exporter=\"mlflow\",pipeline=\"traces\",reason=\"full\"} 8",
+        "otel_mlflow_exporter_dropped_spans_total{exporter=\"mlflow\",pipeline=\"traces\",reason=\"expired\"} 6",
         "otel_mlflow_exporter_queue_dropped_bytes_total{exporter=\"mlflow\",pipeline=\"traces\",reason=\"full\"} 500",
         "otel_mlflow_exporter_queue_dropped_bytes_total{exporter=\"mlflow\",pipeline=\"traces\",reason=\"expired\"} 200",
         "otel_mlflow_exporter_queue_dropped_bytes_total{exporter=\"mlflow\",pipeline=\"traces\",reason=\"damaged\"} 30",

@@ -138,6 +138,8 @@ async fn what_grows_too_old_in_flight_is_given_up() {
     let bytes =
         metric(&telemetry, &format!("exporter_queue_dropped_bytes_total{labels},reason=\"expired\"}}"));
     assert_eq!(dropped, 3.0);
+    let spans = metric(&telemetry, &format!("exporter_dropped_spans_total{labels},reason=\"expired\"}}"));
+    assert_eq!(spans, 6.0, "two in each request");
     assert!(bytes > 300.0, "{bytes}");
     assert_eq!(metric(&telemetry, &format!("exporter_queue_delivered_bytes_total{labels}}}")), 0.0);
 }
