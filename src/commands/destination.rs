@@ -7,7 +7,7 @@ use std::path::Path;
 use secrecy::ExposeSecret as _;
 
 use super::doctor::Finding;
-use crate::exporters::mlflow::MlflowConfig;
+use crate::exporters::mlflow::{FallbackExperiment, MlflowConfig, find_fallback};
 use crate::mlflow::tracking_uri::TrackingUri;
 use crate::store::ExperimentDirectory;
 use crate::store::rest::{Protocol, RestStore};
@@ -16,9 +16,6 @@ use crate::store::sql::{SqlOptions, SqlStore};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use crate::store::{EmptyDatabase, StoreError};
 
-/// Every MLflow has it.
-const DEFAULT_EXPERIMENT: &str = "Default";
-
 /// Checks the destination of an exporter.
 pub(super) async fn check(exporter: &str, config: &MlflowConfig) -> Vec<Finding> {
     let uri = match TrackingUri::parse(config.tracking_uri.expose_secret()) {
@@ -26,11 +23,18 @@ pub(super) async fn check(exporter: &str, config: &MlflowConfig) -> Vec<Finding>
         Err(error) => return vec![Finding::bad(format!("{exporter}.tracking_uri"), error.to_string())],
     };
     let subject = format!("{exporter}: {uri}");
-    match &uri {
+    let mut findings = match &uri {
         TrackingUri::Http(_) => server(&subject, config).await,
         TrackingUri::Sqlite(location) if is_new(location.path()) => vec![new_file(&subject, location.path())],
-        _ => vec![database(&subject, &uri).await],
-    }
+        _ => database(&subject, &uri, config).await,
+    };
+    findings.extend(config.read_prices().map(|read| match read {
+        Ok(models) => {
+            Finding::good(format!("{exporter}.prices"), format!("has the prices of {models} models"))
+        }
+        Err(error) => Finding::bad(format!("{exporter}.prices"), error.to_string()),
+    }));
+    findings
 }
 
 /// Version first, then a call that needs the credentials.
@@ -53,36 +57,46 @@ async fn server(subject: &str, config: &MlflowConfig) -> Vec<Finding> {
         }
         Err(error) => return vec![Finding::bad(subject, error.to_string())],
     };
-    findings.push(access(subject, &store).await);
+    findings.push(experiment(subject, config, &store).await);
     findings
 }
 
-async fn access(subject: &str, directory: &dyn ExperimentDirectory) -> Finding {
-    match directory.find(DEFAULT_EXPERIMENT).await {
-        Ok(_) => Finding::good(subject, "lets us read its experiments"),
+/// Reading it needs the credentials.
+async fn experiment(subject: &str, config: &MlflowConfig, directory: &dyn ExperimentDirectory) -> Finding {
+    match find_fallback(&config.experiment, directory).await {
+        Ok(FallbackExperiment::Exists(id)) => {
+            Finding::good(subject, format!("has experiment {id}, for traces that nothing else places"))
+        }
+        Ok(FallbackExperiment::Missing(name)) => Finding::good(
+            subject,
+            format!("has no experiment '{name}'; otel-mlflow will create it when it runs"),
+        ),
         Err(error) => Finding::bad(subject, error.to_string()),
     }
 }
 
 /// Opening an MLflow database checks its revision and the right to write, in a transaction.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-async fn database(subject: &str, uri: &TrackingUri) -> Finding {
+async fn database(subject: &str, uri: &TrackingUri, config: &MlflowConfig) -> Vec<Finding> {
     let options = SqlOptions { create: false, ..SqlOptions::default() };
     match SqlStore::connect(uri, options).await {
         Ok(store) => {
+            let experiment = experiment(subject, config, &store).await;
             store.close().await;
-            Finding::good(subject, "is an MLflow database of a known revision, and can be written to")
+            let found = "is an MLflow database of a known revision, and can be written to";
+            vec![Finding::good(subject, found), experiment]
         }
         Err(error) if is_empty(&error) => {
-            Finding::good(subject, "is empty; otel-mlflow will create MLflow's tables when it runs")
+            vec![Finding::good(subject, "is empty; otel-mlflow will create MLflow's tables when it runs")]
         }
-        Err(error) => Finding::bad(subject, error.to_string()),
+        Err(error) => vec![Finding::bad(subject, error.to_string())],
     }
 }
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
-async fn database(subject: &str, _: &TrackingUri) -> Finding {
-    Finding::bad(subject, "this program was built without a database driver; build it with `--features full`")
+async fn database(subject: &str, _: &TrackingUri, _: &MlflowConfig) -> Vec<Finding> {
+    let advice = "this program was built without a database driver; build it with `--features full`";
+    vec![Finding::bad(subject, advice)]
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -97,19 +111,38 @@ fn is_new(path: &Path) -> bool {
 
 /// Whether the file can be created: SQLite needs to create files beside it, too.
 fn new_file(subject: &str, path: &Path) -> Finding {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match try_folder(parent(path)) {
+        Ok(()) => Finding::good(subject, "does not exist yet; otel-mlflow will create it when it runs"),
+        Err(advice) => Finding::bad(subject, advice),
+    }
+}
+
+/// Whether the queue of an exporter could be kept in a folder; those that lead to it are made when it is opened.
+pub(super) fn queue(subject: &str, directory: &Path) -> Finding {
+    let mut folder = directory;
+    while !folder.exists() && folder != parent(folder) {
+        folder = parent(folder);
+    }
+    match try_folder(folder) {
+        Ok(()) => Finding::good(subject, format!("can be kept in {}", directory.display())),
+        Err(advice) => Finding::bad(subject, advice),
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether files can be created in a folder; or what to do.
+fn try_folder(folder: &Path) -> Result<(), String> {
     let probe = folder.join(format!(".otel-mlflow-doctor-{}", std::process::id()));
     let created = std::fs::OpenOptions::new().write(true).create_new(true).open(&probe);
-    match created.and_then(|_| std::fs::remove_file(&probe)) {
-        Ok(()) => Finding::good(subject, "does not exist yet; otel-mlflow will create it when it runs"),
-        Err(error) => Finding::bad(
-            subject,
-            format!(
-                "cannot create files in {}: {error}; create the folder or give the right to write there",
-                folder.display()
-            ),
-        ),
-    }
+    created.and_then(|_| std::fs::remove_file(&probe)).map_err(|error| {
+        let folder = folder.display();
+        format!(
+            "cannot create files in {folder}: {error}; create the folder or give the right to write there"
+        )
+    })
 }
 
 #[cfg(all(test, feature = "sqlite"))]
@@ -155,6 +188,38 @@ mod tests {
         std::fs::write(&bad, "not a database at all, but long enough to be read as the header of one")
             .unwrap();
         assert!(lines(&format!("sqlite:///{}", bad.display())).await[0].starts_with("FAIL  "));
+    }
+
+    #[tokio::test]
+    async fn an_experiment_that_cannot_be_had_is_bad_and_one_that_will_be_made_is_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let uri = format!("sqlite:///{}", folder.path().join("good.db").display());
+        let store =
+            SqlStore::connect(&TrackingUri::parse(&uri).unwrap(), SqlOptions::default()).await.unwrap();
+        store.close().await;
+        let mut config = MlflowConfig { tracking_uri: uri.as_str().into(), ..MlflowConfig::default() };
+        let found = async |config: &MlflowConfig| check("e", config).await.last().map(Finding::line).unwrap();
+        assert!(found(&config).await.ends_with("has experiment 0, for traces that nothing else places"));
+        config.experiment.name = Some("chat".to_owned());
+        assert!(
+            found(&config)
+                .await
+                .ends_with("has no experiment 'chat'; otel-mlflow will create it when it runs")
+        );
+        config.experiment.create = false;
+        assert!(found(&config).await.starts_with("FAIL  e: "), "{}", found(&config).await);
+        config.prices = Some(folder.path().join("none.json"));
+        assert!(found(&config).await.starts_with("FAIL  e.prices: "), "{}", found(&config).await);
+    }
+
+    #[test]
+    fn a_queue_needs_a_folder_that_can_be_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let good = queue("q", &folder.path().join("a/b"));
+        assert!(good.line().starts_with("ok    q: can be kept in "), "{}", good.line());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let bad = queue("q", Path::new("/proc/none/such"));
+        assert!(bad.line().starts_with("FAIL  q: cannot create files in /proc"), "{}", bad.line());
     }
 
     #[tokio::test]

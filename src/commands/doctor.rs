@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{addresses, destination, say};
+use super::{addresses, build, destination, say};
 use crate::config::{ComponentKind, Config, Loaded};
 use crate::receivers::otlp::OtlpReceiverConfig;
 
@@ -84,10 +84,16 @@ fn destinations(config: &Config) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     for exporter in config.running(ComponentKind::Exporter) {
+        let subject = format!("exporters.{}", exporter.id);
+        // What cannot be read of an exporter was said before.
+        if let Ok((queue, _)) = build::queue_of(exporter)
+            && let Some(directory) = queue.top_directory()
+        {
+            findings.push(destination::queue(&format!("{subject}.sending_queue"), directory));
+        }
         if exporter.id.kind() != "mlflow" {
             continue;
         }
-        let subject = format!("exporters.{}", exporter.id);
         match exporter.settings() {
             Ok(settings) => findings.extend(runtime.block_on(destination::check(&subject, &settings))),
             Err(error) => findings.push(Finding::bad(subject, error.to_string())),

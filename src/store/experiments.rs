@@ -1,7 +1,9 @@
 //! Experiments by name: found, or created once, or replaced by a fallback.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::future::Future;
+use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -69,6 +71,8 @@ impl Default for ResolverOptions {
 pub enum FallbackCause {
     /// The experiment does not exist and may not be created.
     NotFound,
+    /// No experiment has the id.
+    UnknownId,
     /// The experiment of that name is deleted.
     Deleted,
     /// As many experiments as allowed have been created.
@@ -82,6 +86,7 @@ impl FallbackCause {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotFound => "not_found",
+            Self::UnknownId => "unknown_id",
             Self::Deleted => "deleted",
             Self::TooManyCreated => "too_many_created",
             Self::InvalidName => "invalid_name",
@@ -93,6 +98,9 @@ impl FallbackCause {
         match self {
             Self::NotFound => {
                 format!("experiment '{name}' does not exist; create it, or set `experiment.create: true`")
+            }
+            Self::UnknownId => {
+                format!("no experiment has the id {name}; ask the sender to use one that exists, or a name")
             }
             Self::Deleted => format!(
                 "experiment '{name}' is deleted; restore it with `mlflow experiments restore`, or use another name"
@@ -116,7 +124,7 @@ fn clip(name: &str) -> String {
     }
 }
 
-/// The experiment that a name stands for.
+/// The experiment that a name or an id stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResolvedExperiment {
     /// Its id.
@@ -127,26 +135,54 @@ pub struct ResolvedExperiment {
     pub created: bool,
 }
 
-/// Names to ids, with a cache in front of the directory.
+/// Names to ids, and ids to those that exist, with a cache in front of the directory.
 pub struct ExperimentResolver {
     directory: Arc<dyn ExperimentDirectory>,
     options: ResolverOptions,
-    known: Mutex<HashMap<String, Known>>,
+    names: Cache<String>,
+    ids: Cache<i64>,
     /// Held while the directory is asked for a name, so that a name is created once. Counts the
     /// experiments created.
     asking: tokio::sync::Mutex<usize>,
 }
 
-#[derive(Clone, Copy)]
-struct Known {
-    answer: Result<i64, FallbackCause>,
-    since: Instant,
+type Answer = Result<i64, FallbackCause>;
+
+/// Answers of the directory, and since when they are known.
+struct Cache<K>(Mutex<HashMap<K, (Answer, Instant)>>);
+
+impl<K: Eq + Hash> Cache<K> {
+    fn known(&self) -> MutexGuard<'_, HashMap<K, (Answer, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<Answer>
+    where
+        K: Borrow<Q>,
+    {
+        self.known().get(key).filter(|(_, since)| since.elapsed() < FRESH_FOR).map(|(answer, _)| *answer)
+    }
+
+    fn put(&self, key: K, answer: Answer) {
+        let mut known = self.known();
+        if known.len() >= MAX_CACHED {
+            known.clear();
+        }
+        known.insert(key, (answer, Instant::now()));
+    }
+}
+
+impl<K> Default for Cache<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
 }
 
 impl ExperimentResolver {
     /// A resolver with an empty cache.
     pub fn new(directory: Arc<dyn ExperimentDirectory>, options: ResolverOptions) -> Self {
-        Self { directory, options, known: Mutex::default(), asking: tokio::sync::Mutex::new(0) }
+        let (names, ids) = (Cache::default(), Cache::default());
+        Self { directory, options, names, ids, asking: tokio::sync::Mutex::new(0) }
     }
 
     /// The id of the experiment of this name: found, or created, or the fallback.
@@ -156,43 +192,58 @@ impl ExperimentResolver {
     /// [`StoreError::Reject`] if it cannot be had and there is no fallback; otherwise what the
     /// directory says.
     pub async fn by_name(&self, name: &str) -> Result<ResolvedExperiment, StoreError> {
-        let (answer, created) = match self.remembered(name) {
+        let (answer, created) = match self.names.get(name) {
             Some(answer) => (answer, false),
             None => self.ask(name).await?,
         };
+        self.resolved(answer, created, name)
+    }
+
+    /// The same id if an experiment has it, a deleted one too, or the fallback.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::by_name`].
+    pub async fn by_id(&self, id: i64) -> Result<ResolvedExperiment, StoreError> {
+        let answer = match self.ids.get(&id) {
+            Some(answer) => answer,
+            None => {
+                let found = self.directory.get(id).await?;
+                let answer = found.map(|experiment| experiment.id).ok_or(FallbackCause::UnknownId);
+                self.ids.put(id, answer);
+                answer
+            }
+        };
+        self.resolved(answer, false, &id.to_string())
+    }
+
+    fn resolved(
+        &self,
+        answer: Answer,
+        created: bool,
+        asked_for: &str,
+    ) -> Result<ResolvedExperiment, StoreError> {
         match (answer, self.options.fallback) {
             (Ok(id), _) => Ok(ResolvedExperiment { id, fallback: None, created }),
             (Err(cause), Some(id)) => Ok(ResolvedExperiment { id, fallback: Some(cause), created }),
-            (Err(cause), None) => Err(StoreError::reject(cause.explain(name))),
+            (Err(cause), None) => Err(StoreError::reject(cause.explain(asked_for))),
         }
     }
 
-    fn remembered(&self, name: &str) -> Option<Result<i64, FallbackCause>> {
-        self.known().get(name).filter(|known| known.since.elapsed() < FRESH_FOR).map(|known| known.answer)
-    }
-
     /// Asks the directory; says whether that created the experiment, too.
-    async fn ask(&self, name: &str) -> Result<(Result<i64, FallbackCause>, bool), StoreError> {
+    async fn ask(&self, name: &str) -> Result<(Answer, bool), StoreError> {
         let mut created = self.asking.lock().await;
         // Another task may have asked while this one waited.
-        if let Some(answer) = self.remembered(name) {
+        if let Some(answer) = self.names.get(name) {
             return Ok((answer, false));
         }
         let before = *created;
         let answer = self.find_or_create(name, &mut created).await?;
-        let mut known = self.known();
-        if known.len() >= MAX_CACHED {
-            known.clear();
-        }
-        known.insert(name.to_owned(), Known { answer, since: Instant::now() });
+        self.names.put(name.to_owned(), answer);
         Ok((answer, *created > before))
     }
 
-    async fn find_or_create(
-        &self,
-        name: &str,
-        created: &mut usize,
-    ) -> Result<Result<i64, FallbackCause>, StoreError> {
+    async fn find_or_create(&self, name: &str, created: &mut usize) -> Result<Answer, StoreError> {
         if name.is_empty() || name.contains('\0') || name.chars().count() > MAX_NAME_CHARACTERS {
             return Ok(Err(FallbackCause::InvalidName));
         }
@@ -208,10 +259,6 @@ impl ExperimentResolver {
         let experiment = self.directory.create(name).await?;
         *created += 1;
         Ok(if experiment.deleted { Err(FallbackCause::Deleted) } else { Ok(experiment.id) })
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

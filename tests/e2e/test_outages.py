@@ -13,7 +13,7 @@ from support.mlflow_server import MlflowServer
 from support.outage import RETRIES, SECONDS, load, recovered, survived
 from support.postgres import Postgres
 from support.proxy import Proxy
-from support.senders import metrics
+from support.senders import metrics, with_tokens
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,15 @@ def test_a_server_that_fails_for_a_time_costs_nothing(mode, mlflow_server, proxy
         assert written & again, "nothing that was written without an answer was sent again"
     if mode == "429":
         hints_were_obeyed(proxy)
+
+
+def test_a_backlog_is_sent_in_portions_that_the_server_takes(mlflow_server, proxy, gateway):
+    """After an outage all that waited comes at once, and a proxy gives up on the largest requests every time."""
+    running = gateway(proxy.url, retry_on_failure=RETRIES)
+    proxy.limit = 30_000
+    modes = [lambda mode=mode: setattr(proxy, "mode", mode) for mode in ("500 for spans", "504 for large")]
+    survived(running, mlflow_server.backend_uri, *modes, ("500",), make=lambda: with_tokens(traces=20), pause=0.5)
+    assert proxy.too_large > 0, "there was no backlog"
 
 
 def hints_were_obeyed(proxy: Proxy):

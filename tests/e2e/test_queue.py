@@ -223,3 +223,18 @@ def test_an_attribute_of_a_sender_survives_the_queue(gateway, empty_database):
     assert running.post(request.SerializeToString(), {"x-mlflow-experiment-id": experiment})[0] == 200
     assert stored(uri, request) == 2
     assert {row[0] for row in query(uri, "SELECT experiment_id FROM trace_info")} == {int(experiment)}
+
+
+@pytest.mark.parametrize("store", ["sqlite", "server"])
+def test_an_experiment_that_does_not_exist_costs_nobody_anything(store, gateway, empty_database, mlflow_server):
+    """One sender has the id of another server: its traces go to the fallback, and nobody else waits for them."""
+    uri = empty_database("sqlite") if store == "sqlite" else mlflow_server.backend_uri
+    running = gateway(uri if store == "sqlite" else mlflow_server.url)
+    astray, others = trace_request(), [trace_request() for _ in range(3)]
+    assert running.post(astray.SerializeToString(), {"x-mlflow-experiment-id": "987654"})[0] == 200
+    assert all(running.post(other.SerializeToString())[0] == 200 for other in others)
+    for request in (astray, *others):
+        assert stored(uri, request) == 2
+    assert metrics(running, "exporter_experiments_fallback_total") == 1
+    assert metrics(running, "exporter_send_failed_spans_total") == 0
+    assert "no experiment has the id 987654" in running.process.output()

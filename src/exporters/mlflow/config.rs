@@ -13,6 +13,7 @@ use super::models::ModelsConfig;
 use super::runs::RunsConfig;
 use crate::exporters::queued::{RetryOnFailure, SendingQueueConfig};
 use crate::mapping::Repairs;
+use crate::mapping::prices::{PriceCatalogue, PricesError};
 use crate::mapping::routing::ExperimentConfig;
 use crate::mlflow::tracking_uri::TrackingUri;
 use crate::store::rest::{AuthConfig, Compression, RetryConfig, TlsConfig};
@@ -145,6 +146,15 @@ impl MlflowConfig {
         // Zero would mean for ever.
         let max_elapsed_time = if enabled { limit } else { Duration::from_nanos(1) };
         RetryConfig { initial_interval, max_interval, max_elapsed_time }
+    }
+
+    /// Reads the file with prices, if one is named: the number of models in it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or has another form.
+    pub fn read_prices(&self) -> Option<Result<usize, PricesError>> {
+        self.prices.as_deref().map(|path| PriceCatalogue::from_file(path).map(|prices| prices.len()))
     }
 
     /// What is wrong with the settings as a whole: key, relative to the exporter, and message.

@@ -19,6 +19,7 @@ mod mapper;
 pub(crate) mod models;
 mod report;
 mod rest;
+mod rest_sink;
 mod route;
 mod runs;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -35,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 pub use assembly::TraceAssemblyConfig;
 pub use config::{BatchConfig, Compat, MlflowConfig};
 pub use models::ModelsConfig;
+pub(crate) use route::{FallbackExperiment, find_fallback};
 pub use runs::RunsConfig;
 pub use start::StartError;
 
@@ -68,7 +70,7 @@ struct Writer {
 enum Backend {
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     Sql(sql::Sql, Batcher<sql::SqlSink>),
-    Rest(rest::Rest, Batcher<rest::RestSink>),
+    Rest(rest::Rest, Batcher<rest_sink::RestSink>),
 }
 
 impl MlflowExporter {

@@ -1,12 +1,10 @@
-//! To an MLflow server: OTLP per destination, waiting requests joined.
+//! To an MLflow server: what one request becomes, OTLP per destination.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use futures_util::future::BoxFuture;
 use indexmap::IndexMap;
 
-use super::batcher::{BatchSink, Weight};
+use super::batcher::Weight;
 use super::connection::Connection;
 use super::mapper::Mapper;
 use super::report::Reporter;
@@ -17,7 +15,7 @@ use crate::mapping::routing::{MAX_RUN_ID, run_ids};
 use crate::otlp::Refusal;
 use crate::otlp::model::ExportTraceServiceRequest;
 use crate::otlp::pieces::{self, Piece};
-use crate::pipeline::{Delivered, Delivery, RequestMetadata, TraceRequest};
+use crate::pipeline::{RequestMetadata, TraceRequest};
 use crate::store::StoreError;
 use crate::store::rest::{Destination, Protocol, RestStore, RunLink};
 use crate::telemetry::InFlight;
@@ -120,14 +118,14 @@ pub(super) enum Payload {
 }
 
 impl Payload {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Otlp(shipments) => shipments.is_empty(),
             Self::Mapped { updates, .. } => updates.is_empty(),
         }
     }
 
-    fn shipments(&self) -> Option<&[Shipment]> {
+    pub(super) fn shipments(&self) -> Option<&[Shipment]> {
         match self {
             Self::Otlp(shipments) => Some(shipments),
             Self::Mapped { .. } => None,
@@ -143,142 +141,6 @@ pub(super) struct PreparedRequest {
     pub(super) weight: Weight,
     /// Counts the request as waiting until it is answered.
     pub(super) _in_flight: InFlight,
-}
-
-/// Sends batches to the server.
-pub(super) struct RestSink {
-    pub(super) connection: Arc<Connection<Server>>,
-    pub(super) reporter: Reporter,
-    /// Whether requests that wait are joined.
-    pub(super) joins: bool,
-}
-
-impl BatchSink for RestSink {
-    type Item = PreparedRequest;
-
-    fn weight(item: &PreparedRequest) -> Weight {
-        item.weight
-    }
-
-    fn write(&self, items: Vec<PreparedRequest>) -> BoxFuture<'_, Vec<Delivery>> {
-        Box::pin(self.send_batch(items))
-    }
-}
-
-impl RestSink {
-    async fn send_batch(&self, items: Vec<PreparedRequest>) -> Vec<Delivery> {
-        if self.joins
-            && let Some(shipments) = join(&items)
-        {
-            // Whose spans were refused is not known of a joined request, and writes are idempotent:
-            // where some were refused, each request is sent again on its own.
-            match self.send(Payload::Otlp(shipments)).await {
-                Ok(refusals) if refusals.is_empty() => {
-                    let mut deliveries = Vec::with_capacity(items.len());
-                    for item in items {
-                        deliveries.push(self.sent(item.into_pending(), refusals.clone()).await);
-                    }
-                    return deliveries;
-                }
-                Ok(_) | Err(StoreError::Reject { .. }) => {}
-                Err(error) => {
-                    let failed =
-                        |item: &PreparedRequest| Err(self.reporter.failed(item.weight.spans, &error));
-                    return items.iter().map(failed).collect();
-                }
-            }
-        }
-        let mut deliveries = Vec::with_capacity(items.len());
-        for item in items {
-            let (payload, pending) = item.split();
-            deliveries.push(match self.send(payload).await {
-                Ok(refusals) => self.sent(pending, refusals).await,
-                Err(error) => Err(self.reporter.failed(pending.spans, &error)),
-            });
-        }
-        deliveries
-    }
-
-    async fn send(&self, payload: Payload) -> Result<Vec<Refusal>, StoreError> {
-        let (started, asks) = (Instant::now(), !payload.is_empty());
-        let outcome = self.write_payload(payload).await;
-        // Without spans the server was not asked, and nothing is known of it.
-        if asks {
-            self.reporter.wrote(started.elapsed(), outcome.as_ref().err());
-        }
-        outcome
-    }
-
-    async fn write_payload(&self, payload: Payload) -> Result<Vec<Refusal>, StoreError> {
-        let server = self.connection.get().await?;
-        let shipments = match payload {
-            Payload::Otlp(shipments) => shipments,
-            Payload::Mapped { workspace, updates } => {
-                return server.store.write(workspace.as_deref(), updates).await;
-            }
-        };
-        let mut refusals = Vec::new();
-        for Shipment { destination, body, links } in &shipments {
-            refusals.extend(server.store.send(destination, body, links).await?);
-        }
-        Ok(refusals)
-    }
-
-    async fn sent(&self, mut pending: Pending, refused: Vec<Refusal>) -> Delivery {
-        let follow_up = std::mem::take(&mut pending.follow_up);
-        let followed = match self.connection.get().await {
-            Ok(server) => server.follower.committed(follow_up).await,
-            Err(error) => Err(error),
-        };
-        followed.map_err(|error| self.reporter.failed(pending.spans, &error))?;
-        // Counted now that the request does not come again.
-        self.reporter.refused("mapping", &pending.refusals);
-        self.reporter.refused("store", &refused);
-        let mut refusals = pending.refusals;
-        refusals.extend(refused);
-        let delivered = Delivered { refusals };
-        self.reporter.sent(pending.spans.saturating_sub(delivered.refused_spans()));
-        Ok(delivered)
-    }
-}
-
-impl PreparedRequest {
-    fn split(self) -> (Payload, Pending) {
-        let Self { payload, refusals, follow_up, weight, _in_flight } = self;
-        (payload, Pending { refusals, follow_up, spans: weight.spans, _in_flight })
-    }
-
-    fn into_pending(self) -> Pending {
-        self.split().1
-    }
-}
-
-/// A request that is being written.
-struct Pending {
-    refusals: Vec<Refusal>,
-    follow_up: FollowUp,
-    spans: usize,
-    _in_flight: InFlight,
-}
-
-/// One shipment for each destination of several requests; none where that is not possible.
-fn join(items: &[PreparedRequest]) -> Option<Vec<Shipment>> {
-    if items.len() < 2 {
-        return None;
-    }
-    let mut joined: Vec<Shipment> = Vec::new();
-    for item in items {
-        for shipment in item.payload.shipments()? {
-            match joined.iter_mut().find(|known| known.destination == shipment.destination) {
-                Some(known) => {
-                    known.body.resource_spans.extend_from_slice(&shipment.body.resource_spans);
-                    known.links.extend_from_slice(&shipment.links);
-                }
-                None => joined.push(shipment.clone()),
-            }
-        }
-    }
-    Some(joined)
 }
 
 /// Links the traces to the runs of their updates.

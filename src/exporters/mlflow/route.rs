@@ -36,7 +36,10 @@ impl Router {
         rule: ExperimentConfig,
         directory: Arc<dyn ExperimentDirectory>,
     ) -> Result<Self, StoreError> {
-        let fallback = fallback(&rule, directory.as_ref()).await?;
+        let fallback = match find_fallback(&rule, directory.as_ref()).await? {
+            FallbackExperiment::Exists(id) => id,
+            FallbackExperiment::Missing(name) => directory.create(&name).await?.id,
+        };
         let resolver = ResolverOptions {
             create: rule.create,
             max_created: usize::try_from(rule.max_created).unwrap_or(usize::MAX),
@@ -58,21 +61,25 @@ impl Router {
         let header = request.metadata.experiment_id.as_deref();
         let mut experiments = Experiments::new();
         for (trace, spans) in traces(&request.body) {
-            let experiment_id = self.experiment_id(&self.rule.route(header, &spans), reporter).await?;
+            let experiment_id = match self.rule.route(header, &spans) {
+                // In another workspace than ours, what exists is for the server to say.
+                ExperimentRef::Id(id) if request.metadata.workspace.is_some() => id,
+                named => self.experiment_id(&named, reporter).await?,
+            };
             experiments.insert(trace, experiment_id);
         }
         Ok(experiments)
     }
 
     async fn experiment_id(&self, named: &ExperimentRef, reporter: &Reporter) -> Result<i64, StoreError> {
-        let name = match named {
-            ExperimentRef::Id(id) => return Ok(*id),
+        let (resolved, asked_for) = match named {
             ExperimentRef::Fallback => return Ok(self.fallback),
-            ExperimentRef::Name(name) => name,
+            ExperimentRef::Id(id) if *id == self.fallback => return Ok(*id),
+            ExperimentRef::Id(id) => (self.resolver.by_id(*id).await?, &id.to_string()),
+            ExperimentRef::Name(name) => (self.resolver.by_name(name).await?, name),
         };
-        let resolved = self.resolver.by_name(name).await?;
         if let Some(cause) = resolved.fallback {
-            reporter.fell_back(cause.as_str(), &cause.explain(name));
+            reporter.fell_back(cause.as_str(), &cause.explain(asked_for));
         }
         if resolved.created {
             reporter.metrics.experiment_created();
@@ -81,11 +88,28 @@ impl Router {
     }
 }
 
-async fn fallback(config: &ExperimentConfig, directory: &dyn ExperimentDirectory) -> Result<i64, StoreError> {
+/// The experiment for traces that nothing else places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FallbackExperiment {
+    /// It is there, with this id.
+    Exists(i64),
+    /// It may be created under this name.
+    Missing(String),
+}
+
+/// Looks for the experiment of traces that nothing else places.
+///
+/// # Errors
+///
+/// [`StoreError::Fatal`] if it cannot be had, with what to do about it; otherwise what the directory says.
+pub(crate) async fn find_fallback(
+    config: &ExperimentConfig,
+    directory: &dyn ExperimentDirectory,
+) -> Result<FallbackExperiment, StoreError> {
     let name = match config.fallback() {
         ExperimentRef::Id(id) => {
             return match directory.get(id).await? {
-                Some(_) => Ok(id),
+                Some(_) => Ok(FallbackExperiment::Exists(id)),
                 None => Err(StoreError::fatal(format!(
                     "experiment.id: there is no experiment {id}; use an id that exists, or `experiment.name`"
                 ))),
@@ -95,12 +119,12 @@ async fn fallback(config: &ExperimentConfig, directory: &dyn ExperimentDirectory
         ExperimentRef::Fallback => String::new(),
     };
     match directory.find(&name).await? {
-        Some(found) if !found.deleted => Ok(found.id),
+        Some(found) if !found.deleted => Ok(FallbackExperiment::Exists(found.id)),
         Some(_) => Err(StoreError::fatal(format!(
             "experiment.name: experiment '{name}' is deleted; restore it with `mlflow experiments restore`, or use \
              another name"
         ))),
-        None if config.create => Ok(directory.create(&name).await?.id),
+        None if config.create => Ok(FallbackExperiment::Missing(name)),
         None => Err(StoreError::fatal(format!(
             "experiment.name: experiment '{name}' does not exist; create it, or set `experiment.create: true`"
         ))),

@@ -14,7 +14,8 @@ use super::connection::Connection;
 use super::finaliser::Finaliser;
 use super::mapper::Mapper;
 use super::report::Reporter;
-use super::rest::{Rest, RestSink, Server};
+use super::rest::{Rest, Server};
+use super::rest_sink::RestSink;
 use super::route::Router;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 use super::runs::DatabaseBackend;

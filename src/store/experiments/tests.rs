@@ -29,9 +29,10 @@ impl ExperimentDirectory for InMemory {
     }
 
     fn get(&self, id: i64) -> BoxFuture<'_, Result<Option<Experiment>, StoreError>> {
-        Box::pin(
-            async move { Ok(self.experiments.lock().unwrap().iter().find(|known| known.id == id).cloned()) },
-        )
+        Box::pin(async move {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            Ok(self.experiments.lock().unwrap().iter().find(|known| known.id == id).cloned())
+        })
     }
 
     fn create<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Experiment, StoreError>> {
@@ -114,6 +115,21 @@ async fn a_failing_directory_is_asked_again() {
         resolver(InMemory { failing: true, ..InMemory::default() }, ResolverOptions::default());
     for _ in 0..2 {
         assert!(resolver.by_name("chat").await.unwrap_err().is_retryable());
+    }
+    assert_eq!(directory.asked.load(Ordering::Relaxed), 2);
+}
+
+/// Scenario: a sender names an id that was never one, or not on this server; its traces are not lost, and nobody
+/// else waits for them.
+#[tokio::test]
+async fn an_id_that_nothing_has_is_the_fallback_and_looked_up_once() {
+    let options = ResolverOptions { fallback: Some(5), ..ResolverOptions::default() };
+    let (directory, resolver) = resolver(InMemory::with("chat", 3, true), options);
+    for _ in 0..2 {
+        let unknown = resolver.by_id(999).await.unwrap();
+        assert_eq!((unknown.id, unknown.fallback), (5, Some(FallbackCause::UnknownId)));
+        let known = resolver.by_id(3).await.unwrap();
+        assert_eq!((known.id, known.fallback), (3, None), "MLflow writes into deleted ones, too");
     }
     assert_eq!(directory.asked.load(Ordering::Relaxed), 2);
 }

@@ -20,6 +20,8 @@ mod experiments;
 mod legacy;
 mod links;
 mod oauth;
+mod portion;
+mod post;
 mod retry;
 mod run_traces;
 mod server;
@@ -48,6 +50,7 @@ pub(crate) use tls::configure as configure_tls;
 
 use crate::store::StoreError;
 use client::{Call, Client};
+use portion::Portion;
 
 const WORKSPACE_HEADER: HeaderName = HeaderName::from_static("x-mlflow-workspace");
 
@@ -72,7 +75,15 @@ struct Inner {
     client: Client,
     options: RestOptions,
     info: RwLock<Option<ServerInfo>>,
+    portion: Portion,
     turns: legacy::Turns,
+}
+
+impl Inner {
+    fn new(client: Client, options: RestOptions) -> Self {
+        let portion = Portion::new(options.max_request_bytes, options.timeout);
+        Self { client, options, info: RwLock::default(), portion, turns: legacy::Turns::default() }
+    }
 }
 
 impl RestStore {
@@ -85,15 +96,7 @@ impl RestStore {
     pub fn connect(tracking_uri: &str, options: RestOptions) -> Result<Self, RestError> {
         let workspace = options.workspace.as_deref().map(workspace_value).transpose()?;
         let client = Client::new(tracking_uri, &options)?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                client,
-                options,
-                info: RwLock::default(),
-                turns: legacy::Turns::default(),
-            }),
-            workspace,
-        })
+        Ok(Self { inner: Arc::new(Inner::new(client, options)), workspace })
     }
 
     /// The same server, with another workspace for what names none.
@@ -115,18 +118,19 @@ impl RestStore {
     #[cfg(feature = "client")]
     pub fn with_own_connections(&self, retry: RetryConfig) -> Result<Self, RestError> {
         let options = RestOptions { retry_on_failure: retry, ..self.inner.options.clone() };
-        let inner = Inner {
-            client: self.inner.client.with_own_connections(&options)?,
-            options,
-            info: RwLock::default(),
-            turns: legacy::Turns::default(),
-        };
-        Ok(Self { inner: Arc::new(inner), workspace: self.workspace.clone() })
+        let client = self.inner.client.with_own_connections(&options)?;
+        Ok(Self { inner: Arc::new(Inner::new(client, options)), workspace: self.workspace.clone() })
     }
 
     /// Address of the server, without credentials.
     pub fn server(&self) -> &str {
         self.inner.client.server()
+    }
+
+    /// How many bytes of OTLP one request should hold now: `max_request_bytes`, or less while the server does not
+    /// answer larger ones in time. What is more is sent in several.
+    pub fn request_bytes(&self) -> usize {
+        self.inner.portion.bytes()
     }
 
     /// Asks the server for its version and what it takes, once and now.

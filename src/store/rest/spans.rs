@@ -1,29 +1,18 @@
 //! Spans to `POST /v1/traces`.
 
 use std::collections::HashSet;
-use std::io::Write;
 
-use bytes::Bytes;
-use flate2::write::GzEncoder;
-use futures_util::future::join_all;
+use futures_util::future::BoxFuture;
+use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
 use prost::Message;
-use reqwest::Method;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
-use serde::Deserialize;
+use reqwest::StatusCode;
 
-use super::answer::Answer;
-use super::retry::Backoff;
-use super::server::{self, OTLP_PATH, PROTOBUF};
-use super::{Compression, Destination, Protocol, RestError, RestStore, RunLink};
+use super::{Destination, RestError, RestStore, RunLink, server};
 use crate::otlp::Refusal;
-use crate::otlp::model::{ExportTraceServiceRequest, ExportTraceServiceResponse, Span};
+use crate::otlp::model::{ExportTraceServiceRequest, Span};
 use crate::otlp::pieces::{self, Piece, Place};
 use crate::store::StoreError;
 
-const EXPERIMENT_HEADER: HeaderName = HeaderName::from_static("x-mlflow-experiment-id");
-const GZIP: HeaderValue = HeaderValue::from_static("gzip");
-/// Below this size compression costs more than it saves.
-const MIN_GZIP_BYTES: usize = 1 << 10;
 /// After so many requests for one refused batch, what is left is no longer cut into smaller pieces.
 const MAX_NARROWING_REQUESTS: usize = 1_000;
 
@@ -38,16 +27,16 @@ impl RestStore {
     /// Writes spans to an experiment, and links traces to runs. Writing the same again changes
     /// nothing.
     ///
-    /// A request larger than the limit is sent in several; a trace is cut only where it alone is
+    /// A request larger than [`Self::request_bytes`] is sent in several; a trace is cut only where it alone is
     /// too large. Where MLflow refuses spans for good, the others are stored. A refusal of no
     /// span is a warning.
     ///
     /// # Errors
     ///
     /// [`StoreError::Retry`] once the time for retries is over, or at once where the server turns
-    /// out to take no OTLP: then [`Self::protocol`] says how else. [`StoreError::Fatal`] if
-    /// somebody has to change the configuration, the credentials or the server. Parts of the
-    /// request may be stored by then.
+    /// out to take no OTLP: then [`Self::protocol`] says how else. [`StoreError::Reject`] if the
+    /// experiment does not exist. [`StoreError::Fatal`] if somebody has to change the configuration,
+    /// the credentials or the server. Parts of the request may be stored by then.
     pub async fn send(
         &self,
         destination: &Destination,
@@ -55,7 +44,15 @@ impl RestStore {
         links: &[RunLink],
     ) -> Result<Vec<Refusal>, StoreError> {
         let sent = self.try_send(destination, request, links).await;
-        sent.inspect_err(|error| self.learn_from(error)).map_err(StoreError::from)
+        sent.map_err(|error| {
+            self.learn_from(&error);
+            // A sender named the experiment: that of another must not wait for it.
+            if matches!(error, RestError::NotFound { .. }) {
+                StoreError::reject(error.to_string())
+            } else {
+                error.into()
+            }
+        })
     }
 
     async fn try_send(
@@ -72,7 +69,7 @@ impl RestStore {
         if places.is_empty() {
             return Ok(Vec::new());
         }
-        let outcome = if request.encoded_len() <= self.inner.options.max_request_bytes {
+        let outcome = if request.encoded_len() <= self.request_bytes() {
             self.deliver(destination, request, places).await?
         } else {
             self.deliver_in_pieces(destination, &places).await?
@@ -91,23 +88,23 @@ impl RestStore {
         destination: &Destination,
         places: &[Place<'a>],
     ) -> Result<Outcome<'a>, RestError> {
-        let lists = pieces::pack(places, self.inner.options.max_request_bytes);
-        let delivering = lists.into_iter().map(|list| async move {
+        let lists = pieces::pack(places, self.request_bytes());
+        let delivering = |list: Vec<Piece<'a>>| async move {
             let mut joined = Outcome::default();
             for piece in list {
-                let outcome = self.deliver(destination, &pieces::request(&piece), piece).await?;
-                joined.stored.extend(outcome.stored);
-                joined.refusals.extend(outcome.refusals);
+                joined.add(self.deliver(destination, &pieces::request(&piece), piece).await?);
             }
-            Ok(joined)
-        });
-        let mut joined = Outcome::default();
-        for outcome in join_all(delivering).await {
-            let outcome: Outcome<'a> = outcome?;
-            joined.stored.extend(outcome.stored);
-            joined.refusals.extend(outcome.refusals);
-        }
-        Ok(joined)
+            Ok::<_, RestError>(joined)
+        };
+        let delivering: Vec<_> = lists.into_iter().map(delivering).collect();
+        // A failure ends it: what is sent again anyway is not sent to a server in trouble before.
+        stream::iter(delivering)
+            .buffer_unordered(self.inner.options.max_concurrent_requests.max(1))
+            .try_fold(Outcome::default(), |mut joined, outcome: Outcome<'a>| {
+                joined.add(outcome);
+                future::ready(Ok(joined))
+            })
+            .await
     }
 
     /// Sends one request; `piece` is what it holds.
@@ -117,11 +114,24 @@ impl RestStore {
         request: &ExportTraceServiceRequest,
         piece: Piece<'a>,
     ) -> Result<Outcome<'a>, RestError> {
-        let error = match self.post(destination, request, self.inner.client.backoff()).await {
-            Ok(refusals) => return Ok(Outcome { stored: trace_ids(&piece).collect(), refusals }),
-            Err(error) if may_be_the_data(&error) => error,
-            Err(error) => return Err(error),
+        let post = self.prepare(destination, request).await?;
+        let mut backoff = self.inner.client.backoff();
+        let error = loop {
+            // As answers have told meanwhile, to this request or to others.
+            if piece.len() > 1 && post.bytes > self.request_bytes() {
+                return self.deliver_smaller(destination, &piece).await;
+            }
+            let error = match self.attempt(&post).await {
+                Ok(refusals) => return Ok(Outcome { stored: trace_ids(&piece).collect(), refusals }),
+                Err(error) => error,
+            };
+            if let Err(error) = backoff.pause(error).await {
+                break error;
+            }
         };
+        if !may_be_the_data(&error) {
+            return Err(error);
+        }
         // MLflow 3.6 has one status for everything, and any server may be ill: nothing is the
         // data's fault before the experiment is known to be there.
         let workspace = destination.workspace.as_deref();
@@ -131,6 +141,15 @@ impl RestStore {
         }
         self.check_endpoint(&error).await?;
         self.narrow(destination, piece, error).await
+    }
+
+    /// As [`Self::deliver_in_pieces`], for the one that is called by it.
+    fn deliver_smaller<'s, 'a: 's>(
+        &'s self,
+        destination: &'s Destination,
+        places: &'s [Place<'a>],
+    ) -> BoxFuture<'s, Result<Outcome<'a>, RestError>> {
+        Box::pin(self.deliver_in_pieces(destination, places))
     }
 
     /// A proxy may fail on the endpoint alone: then a 500 says nothing about the data.
@@ -150,6 +169,7 @@ impl RestStore {
         error: RestError,
     ) -> Result<Outcome<'a>, RestError> {
         let mut outcome = Outcome::default();
+        let mut too_large = is_payload_too_large(&error).then(|| pieces::request(&piece).encoded_len());
         let mut requests = 0;
         let mut open = Vec::new();
         cut(piece, &error, true, &mut open, &mut outcome);
@@ -159,12 +179,19 @@ impl RestStore {
             let backoff = self.inner.client.backoff();
             // What would be given up gets its retries.
             let backoff = if piece.len() == 1 { backoff } else { backoff.with_final_500() };
-            match self.post(destination, &pieces::request(&piece), backoff).await {
+            let request = pieces::request(&piece);
+            match self.post(destination, &request, backoff).await {
                 Ok(refusals) => {
+                    if let Some(refused) = too_large.take() {
+                        self.inner.portion.limit_below(refused);
+                    }
                     outcome.stored.extend(trace_ids(&piece));
                     outcome.refusals.extend(refusals);
                 }
                 Err(error) if may_be_the_data(&error) => {
+                    if is_payload_too_large(&error) {
+                        too_large = Some(request.encoded_len());
+                    }
                     let further = requests < MAX_NARROWING_REQUESTS;
                     if piece.len() == 1 || !further {
                         self.check_endpoint(&error).await?;
@@ -176,30 +203,12 @@ impl RestStore {
         }
         Ok(outcome)
     }
+}
 
-    async fn post(
-        &self,
-        destination: &Destination,
-        request: &ExportTraceServiceRequest,
-        backoff: Backoff,
-    ) -> Result<Vec<Refusal>, RestError> {
-        let info = self.info().await?;
-        let client = &self.inner.client;
-        if info.protocol != Protocol::Otlp {
-            let message = format!("it is MLflow {}", info.version);
-            return Err(RestError::NoOtlp { server: client.server().to_owned(), message });
-        }
-        let mut call = self.call(Method::POST, OTLP_PATH, destination.workspace.as_deref())?;
-        call.headers.insert(CONTENT_TYPE, PROTOBUF);
-        call.headers.insert(EXPERIMENT_HEADER, HeaderValue::from(destination.experiment_id));
-        let mut body = Bytes::from(request.encode_to_vec());
-        let gzip = self.inner.options.compression == Compression::Gzip && info.takes_gzip;
-        if gzip && body.len() >= MIN_GZIP_BYTES {
-            body = compress(body).await?;
-            call.headers.insert(CONTENT_ENCODING, GZIP);
-        }
-        call.body = Some(body);
-        read_answer(&client.send(&call, backoff).await?, call.url.as_str())
+impl<'a> Outcome<'a> {
+    fn add(&mut self, other: Self) {
+        self.stored.extend(other.stored);
+        self.refusals.extend(other.refusals);
     }
 }
 
@@ -235,6 +244,11 @@ fn may_be_the_data(error: &RestError) -> bool {
     matches!(error, RestError::Refused { .. } | RestError::Internal { .. })
 }
 
+/// Whether it was refused for its size.
+fn is_payload_too_large(error: &RestError) -> bool {
+    matches!(error, RestError::Refused { status: StatusCode::PAYLOAD_TOO_LARGE, .. })
+}
+
 fn trace_ids<'a>(piece: &[Place<'a>]) -> impl Iterator<Item = &'a [u8]> {
     piece.iter().map(|place| place.span.trace_id.as_slice())
 }
@@ -245,54 +259,4 @@ fn mlflow_trace_id(trace_id: &[u8]) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Compresses away from the runtime's workers.
-async fn compress(body: Bytes) -> Result<Bytes, RestError> {
-    let compress = move || {
-        let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::fast());
-        encoder.write_all(&body)?;
-        encoder.finish()
-    };
-    let failed = |error: &dyn std::fmt::Display| RestError::configuration(format!("gzip failed: {error}"));
-    let compressed = tokio::task::spawn_blocking(compress).await.map_err(|error| failed(&error))?;
-    compressed.map(Bytes::from).map_err(|error| failed(&error))
-}
-
-/// MLflow 3.6's answer: JSON, whatever its content type says.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct JsonAnswer {
-    partial_success: Option<JsonPartialSuccess>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct JsonPartialSuccess {
-    rejected_spans: serde_json::Value,
-    error_message: String,
-}
-
-/// Reads a success: MLflow's is empty, but it may say one day what it did not keep.
-fn read_answer(answer: &Answer, url: &str) -> Result<Vec<Refusal>, RestError> {
-    let (rejected, reason) = if answer.body.first() == Some(&b'{') {
-        let parsed: JsonAnswer = answer.json(url)?;
-        let partial = parsed.partial_success.unwrap_or_default();
-        let count = match &partial.rejected_spans {
-            serde_json::Value::String(text) => text.parse().unwrap_or(0),
-            other => other.as_i64().unwrap_or(0),
-        };
-        (count, partial.error_message)
-    } else {
-        let parsed = ExportTraceServiceResponse::decode(answer.body.as_ref()).map_err(|error| {
-            RestError::NotMlflow {
-                url: url.to_owned(),
-                detail: format!("something that is no OTLP answer ({error})"),
-            }
-        })?;
-        let partial = parsed.partial_success.unwrap_or_default();
-        (partial.rejected_spans, partial.error_message)
-    };
-    let spans = usize::try_from(rejected).unwrap_or(0);
-    Ok(if spans == 0 && reason.is_empty() { Vec::new() } else { vec![Refusal { spans, reason }] })
 }

@@ -30,6 +30,7 @@ class Proxy:
 
     - `pass`: hands it on.
     - `500`, `429`: answers so itself; 429 with `Retry-After: <seconds>`. `500 for spans`: all else is handed on.
+    - `504 for large`: does not wait for the answer to more than `limit` bytes, and says so.
     - `slow`: hands it on after `seconds`.
     - `late`: hands it on, and the answer `seconds` after it came.
     - `swallow`: hands it on, and ends the connection instead of answering.
@@ -39,6 +40,7 @@ class Proxy:
 
     def __init__(self, target: int):
         self.target, self.mode, self.seconds = target, "pass", 2.0
+        self.limit, self.too_large = 1 << 20, 0
         self.attempts: list[Attempt] = []
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.server.daemon_threads = True
@@ -72,6 +74,9 @@ def _handler(proxy: Proxy):
                 return self.answer(500, {"content-type": "text/plain"}, b"Internal Server Error")
             if mode == "429":
                 return self.answer(429, {"retry-after": f"{proxy.seconds:.0f}"}, b"slow down")
+            if mode == "504 for large" and len(body) > proxy.limit:
+                proxy.too_large += 1
+                return self.answer(504, {"content-type": "text/html"}, b"<html>504 Gateway Time-out</html>")
             if mode == "cut request":
                 return self.hang_up()
             if mode == "slow":

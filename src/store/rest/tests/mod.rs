@@ -4,6 +4,7 @@
 mod destinations;
 mod failures;
 mod narrowing;
+mod portions;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

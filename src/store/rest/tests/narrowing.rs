@@ -111,7 +111,7 @@ async fn the_later_of_two_spans_with_one_id_is_sent_last() {
 }
 
 #[tokio::test]
-async fn a_missing_experiment_is_not_the_spans_fault() {
+async fn a_missing_experiment_is_said_without_a_search_among_the_spans() {
     let server = server("3.6.0").await;
     server.reset().await;
     let version = ResponseTemplate::new(200).set_body_string("3.6.0");
@@ -125,7 +125,7 @@ async fn a_missing_experiment_is_not_the_spans_fault() {
     answer_exports(&server, picky.clone()).await;
     let store = RestStore::connect(&server.uri(), options()).unwrap();
     let error = store.send(&destination(), &request(&[(1, "a"), (2, "b")]), &[]).await.unwrap_err();
-    assert!(matches!(error, StoreError::Fatal { .. }), "{error:?}");
+    assert!(matches!(error, StoreError::Reject { .. }), "{error:?}");
     assert!(error.to_string().contains("no experiment has the id 7"), "{error}");
     assert_eq!(picky.requests(), 1);
 }

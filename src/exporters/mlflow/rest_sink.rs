@@ -1,0 +1,216 @@
+//! Batches to an MLflow server: waiting requests joined, as much at a time as it takes.
+
+use std::iter::Peekable;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::BoxFuture;
+
+use super::batcher::{BatchSink, Weight};
+use super::connection::Connection;
+use super::report::{Reporter, export_error};
+use super::rest::{Payload, PreparedRequest, Server, Shipment};
+use super::runs::FollowUp;
+use crate::otlp::{Refusal, pieces};
+use crate::pipeline::{Delivered, Delivery};
+use crate::store::StoreError;
+use crate::telemetry::InFlight;
+
+/// Sends batches to the server.
+pub(super) struct RestSink {
+    pub(super) connection: Arc<Connection<Server>>,
+    pub(super) reporter: Reporter,
+    /// Whether requests that wait are joined.
+    pub(super) joins: bool,
+}
+
+impl BatchSink for RestSink {
+    type Item = PreparedRequest;
+
+    fn weight(item: &PreparedRequest) -> Weight {
+        item.weight
+    }
+
+    fn write(&self, items: Vec<PreparedRequest>) -> BoxFuture<'_, Vec<Delivery>> {
+        Box::pin(self.send_batch(items))
+    }
+}
+
+impl RestSink {
+    /// Sends as much at a time as the server takes.
+    async fn send_batch(&self, items: Vec<PreparedRequest>) -> Vec<Delivery> {
+        let mut deliveries = Vec::with_capacity(items.len());
+        let mut waiting = items.into_iter().peekable();
+        while waiting.peek().is_some() {
+            let portion = take(&mut waiting, self.portion());
+            let trouble = match self.send_together(&portion).await {
+                Ok(true) => {
+                    for item in portion {
+                        deliveries.push(self.sent(item.into_pending(), Vec::new()).await);
+                    }
+                    None
+                }
+                Ok(false) => self.send_each(portion, &mut deliveries).await,
+                Err(error) => {
+                    let failed =
+                        |item: &PreparedRequest| Err(self.reporter.failed(item.weight.spans, &error));
+                    deliveries.extend(portion.iter().map(failed));
+                    Some(error)
+                }
+            };
+            if let Some(error) = trouble {
+                // The server is left alone with the rest, which was not tried and does not count as failed.
+                deliveries.extend(waiting.by_ref().map(|_| Err(export_error(&error))));
+            }
+        }
+        deliveries
+    }
+
+    /// How many bytes of requests are sent together.
+    fn portion(&self) -> usize {
+        let server = self.connection.established();
+        server.map_or(usize::MAX, |server| server.store.request_bytes())
+    }
+
+    /// Sends several requests as one. Says whether the server holds all of them; if not, each goes on its own.
+    async fn send_together(&self, items: &[PreparedRequest]) -> Result<bool, StoreError> {
+        let Some(shipments) = join(items).filter(|_| self.joins) else { return Ok(false) };
+        match self.send(Payload::Otlp(shipments)).await {
+            // Whose spans were refused is not known of a joined request, and writes are idempotent.
+            Ok(refusals) => Ok(refusals.is_empty()),
+            Err(StoreError::Reject { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends requests on their own. What is wrong with the server, and not with one of them, ends it and is returned.
+    async fn send_each(
+        &self,
+        items: Vec<PreparedRequest>,
+        deliveries: &mut Vec<Delivery>,
+    ) -> Option<StoreError> {
+        let mut trouble = None;
+        for item in items {
+            let (payload, pending) = item.split();
+            if let Some(error) = &trouble {
+                deliveries.push(Err(export_error(error)));
+                continue;
+            }
+            deliveries.push(match self.send(payload).await {
+                Ok(refusals) => self.sent(pending, refusals).await,
+                Err(error) => {
+                    let failed = self.reporter.failed(pending.spans, &error);
+                    trouble = Some(error).filter(StoreError::is_retryable);
+                    Err(failed)
+                }
+            });
+        }
+        trouble
+    }
+
+    async fn send(&self, payload: Payload) -> Result<Vec<Refusal>, StoreError> {
+        let (started, asks) = (Instant::now(), !payload.is_empty());
+        let outcome = self.write_payload(payload).await;
+        // Without spans the server was not asked, and nothing is known of it.
+        if asks {
+            self.reporter.wrote(started.elapsed(), outcome.as_ref().err());
+        }
+        outcome
+    }
+
+    async fn write_payload(&self, payload: Payload) -> Result<Vec<Refusal>, StoreError> {
+        let server = self.connection.get().await?;
+        let shipments = match payload {
+            Payload::Otlp(shipments) => shipments,
+            Payload::Mapped { workspace, updates } => {
+                return server.store.write(workspace.as_deref(), updates).await;
+            }
+        };
+        let mut refusals = Vec::new();
+        for Shipment { destination, body, links } in &shipments {
+            match server.store.send(destination, body, links).await {
+                Ok(refused) => refusals.extend(refused),
+                // What this destination does not take is no matter of the others.
+                Err(StoreError::Reject { reason }) => {
+                    refusals.push(Refusal { spans: pieces::places(body).len(), reason });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(refusals)
+    }
+
+    async fn sent(&self, mut pending: Pending, refused: Vec<Refusal>) -> Delivery {
+        let follow_up = std::mem::take(&mut pending.follow_up);
+        let followed = match self.connection.get().await {
+            Ok(server) => server.follower.committed(follow_up).await,
+            Err(error) => Err(error),
+        };
+        followed.map_err(|error| self.reporter.failed(pending.spans, &error))?;
+        // Counted now that the request does not come again.
+        self.reporter.refused("mapping", &pending.refusals);
+        self.reporter.refused("store", &refused);
+        let mut refusals = pending.refusals;
+        refusals.extend(refused);
+        let delivered = Delivered { refusals };
+        self.reporter.sent(pending.spans.saturating_sub(delivered.refused_spans()));
+        Ok(delivered)
+    }
+}
+
+impl PreparedRequest {
+    fn split(self) -> (Payload, Pending) {
+        let Self { payload, refusals, follow_up, weight, _in_flight } = self;
+        (payload, Pending { refusals, follow_up, spans: weight.spans, _in_flight })
+    }
+
+    fn into_pending(self) -> Pending {
+        self.split().1
+    }
+}
+
+/// A request that is being written.
+struct Pending {
+    refusals: Vec<Refusal>,
+    follow_up: FollowUp,
+    spans: usize,
+    _in_flight: InFlight,
+}
+
+/// Takes requests of so many bytes together, and at least one.
+fn take(
+    waiting: &mut Peekable<impl Iterator<Item = PreparedRequest>>,
+    most_bytes: usize,
+) -> Vec<PreparedRequest> {
+    let mut bytes = 0;
+    let mut taken = Vec::new();
+    while let Some(item) = waiting.next_if(|next| taken.is_empty() || bytes + next.weight.bytes <= most_bytes)
+    {
+        bytes += item.weight.bytes;
+        taken.push(item);
+    }
+    taken
+}
+
+/// One shipment for each destination of several requests; none where that is not possible.
+fn join(items: &[PreparedRequest]) -> Option<Vec<Shipment>> {
+    if items.len() < 2 {
+        return None;
+    }
+    let mut joined: Vec<Shipment> = Vec::new();
+    for item in items {
+        for shipment in item.payload.shipments()? {
+            match joined.iter_mut().find(|known| known.destination == shipment.destination) {
+                Some(known) => {
+                    known.body.resource_spans.extend_from_slice(&shipment.body.resource_spans);
+                    known.links.extend_from_slice(&shipment.links);
+                }
+                None => joined.push(shipment.clone()),
+            }
+        }
+    }
+    Some(joined)
+}
+
+#[cfg(test)]
+mod tests;
