@@ -155,11 +155,12 @@ impl Cursor {
 /// Ranges without some sequences; both in order.
 fn without(ranges: Vec<Range<u64>>, held: &[(u64, u64)]) -> Vec<Range<u64>> {
     let mut left = Vec::new();
+    let mut held = held.iter().map(|&(sequence, _)| sequence).peekable();
     for Range { start, end } in ranges {
         let mut from = start;
-        for &(sequence, _) in held.iter().filter(|(sequence, _)| (start..end).contains(sequence)) {
-            left.push(from..sequence);
-            from = sequence + 1;
+        while let Some(sequence) = held.next_if(|&sequence| sequence < end) {
+            left.push(from..sequence.max(from));
+            from = from.max(sequence + 1);
         }
         left.push(from..end);
     }

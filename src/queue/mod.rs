@@ -81,7 +81,7 @@ pub use disk::{Disk, DiskFile, Entry, Holder};
 pub use error::QueueError;
 pub use event::Changed;
 pub use log::Log;
-pub use options::{Durability, Options, WEIGHED_BYTES, WhenFull};
+pub use options::{Durability, Options, WEIGHED_BYTES, Weigh, WhenFull};
 pub use reader::{Acker, Position, Reader, Record};
 pub use recovery::Recovery;
 pub use stats::{CursorStats, Stats};

@@ -58,18 +58,15 @@ pub struct Options {
     pub read_patience: Duration,
     /// Bytes of damaged data that are set aside; beyond, damage is only counted.
     pub corrupt_bytes: u64,
-    /// What a record counts for in figures of what is lost, such as the number of things in it, by its first
-    /// [`WEIGHED_BYTES`].
-    pub weigh: fn(&[u8]) -> u64,
+    /// What a record counts for in figures of what is lost, such as the number of things in it.
+    pub weigh: Weigh,
 }
 
-/// How much of a record [`Options::weigh`] sees.
+/// Weighs a record by its first [`WEIGHED_BYTES`], which may be damaged, and its length.
+pub type Weigh = fn(&[u8], usize) -> u64;
+
+/// How much of a record is looked at to weigh it.
 pub const WEIGHED_BYTES: usize = 64;
-
-/// What a whole payload counts for.
-pub(super) fn weigh(by: fn(&[u8]) -> u64, payload: &[u8]) -> u64 {
-    by(payload.get(..WEIGHED_BYTES).unwrap_or(payload))
-}
 
 impl Default for Options {
     fn default() -> Self {
@@ -87,7 +84,7 @@ impl Default for Options {
             retry_after: Duration::from_secs(1),
             read_patience: Duration::from_secs(60),
             corrupt_bytes: 64 << 20,
-            weigh: |_| 0,
+            weigh: |_, _| 0,
         }
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::QueueError;
 use super::cursor::{Cursor, Unread};
-use super::options::{self, Options, WhenFull};
+use super::options::{Options, WEIGHED_BYTES, Weigh, WhenFull};
 use super::record::HEADER_BYTES;
 use super::segment::{Body, Segment, SegmentId};
 use super::ticket::Answer;
@@ -86,12 +86,12 @@ pub(super) struct State {
     /// Records that are being written and for which nobody waits, and what they weigh.
     pub(super) unanswered: (u64, u64),
     /// What a record weighs.
-    weigh: fn(&[u8]) -> u64,
+    weigh: Weigh,
 }
 
 impl State {
     /// A log without records whose next one has the sequence `next`.
-    pub(super) fn new(next: u64, cursors: Vec<Cursor>, corrupt_left: u64, weigh: fn(&[u8]) -> u64) -> Self {
+    pub(super) fn new(next: u64, cursors: Vec<Cursor>, corrupt_left: u64, weigh: Weigh) -> Self {
         Self {
             segments: VecDeque::new(),
             next,
@@ -158,22 +158,32 @@ impl State {
         let Body::Memory(records) = &segment.body else {
             return self.graveyard.push(Grave { id: segment.id, bytes: segment.bytes, unread });
         };
-        for ((_, payload), sequence) in records.iter().zip(segment.id.base..) {
-            self.weigh_lost(&unread, sequence, payload);
-        }
+        let weights: Vec<_> = segment
+            .sequences()
+            .zip(records)
+            .map(|(sequence, (_, payload))| (sequence, self.weight(payload)))
+            .collect();
+        self.count_weights(&unread, &weights);
     }
 
-    /// What a record weighs, by its first bytes.
+    /// The next file to delete; those that are known to be of no use to anybody first.
+    pub(super) fn next_grave(&mut self) -> Option<Grave> {
+        let known = self.graveyard.iter().position(|grave| grave.unread.is_empty()).unwrap_or(0);
+        (known < self.graveyard.len()).then(|| self.graveyard.remove(known))
+    }
+
+    /// What a record weighs.
     pub(super) fn weight(&self, payload: &[u8]) -> u64 {
-        options::weigh(self.weigh, payload)
+        (self.weigh)(payload.get(..WEIGHED_BYTES).unwrap_or(payload), payload.len())
     }
 
-    /// Counts what a record weighs for the cursors that lost it; by its first bytes.
-    pub(super) fn weigh_lost(&mut self, unread: &[Unread], sequence: u64, payload: &[u8]) {
-        let weight = self.weight(payload);
-        for lost in unread.iter().filter(|lost| lost.range.contains(&sequence)) {
+    /// Counts for the cursors what they lost, by the weights of records in order of their sequences.
+    pub(super) fn count_weights(&mut self, unread: &[Unread], weights: &[(u64, u64)]) {
+        for lost in unread {
+            let before = |limit: u64| weights.partition_point(|(sequence, _)| *sequence < limit);
+            let records = weights.get(before(lost.range.start)..before(lost.range.end)).unwrap_or_default();
             if let Some(cursor) = self.cursors.get_mut(lost.cursor) {
-                cursor.counts.weighed(weight, lost.expired);
+                cursor.counts.weighed(records.iter().map(|(_, weight)| weight).sum(), lost.expired);
             }
         }
     }

@@ -130,9 +130,11 @@ impl Shared {
     }
 
     fn delete(&self, directory: &Path, cut: bool) {
-        // Taken as a whole: a file is deleted by whom it is weighed.
-        let graveyard = std::mem::take(&mut self.state().graveyard);
-        for mut grave in graveyard {
+        let mut kept = Vec::new();
+        loop {
+            // One at a time: who needs room meanwhile finds the others.
+            let next = self.state().next_grave();
+            let Some(mut grave) = next else { break };
             let path = directory.join(grave.id.file_name());
             if let Err(error) = self.weigh(&path, &mut grave)
                 && let Some(times) = self.floods.weigh.due(1)
@@ -152,10 +154,11 @@ impl Shared {
                         let segment = grave.id.file_name();
                         tracing::warn!(%error, segment, times, "the queue could not delete a segment");
                     }
-                    self.state().graveyard.push(grave);
+                    kept.push(grave);
                 }
             }
         }
+        self.state().graveyard.extend(kept);
     }
 
     /// Finds out, once, what weighs that is lost with a file.
@@ -163,9 +166,19 @@ impl Shared {
         let unread = std::mem::take(&mut grave.unread);
         let Some(end) = unread.iter().map(|lost| lost.range.end).max() else { return Ok(()) };
         let mut scanner = Scanner::new(self.disk.open(path)?, grave.id.tag);
-        while let Some((header, head)) = scanner.next_head(grave.bytes, end, WEIGHED_BYTES)? {
-            self.state().weigh_lost(&unread, header.sequence, head);
-        }
-        Ok(())
+        let mut weights = Vec::new();
+        let read = loop {
+            match scanner.next_head(grave.bytes, end, WEIGHED_BYTES) {
+                Ok(Some((header, head))) => {
+                    let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+                    weights.push((header.sequence, (self.options.weigh)(head, length)));
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        // What comes before the place that cannot be read is known all the same.
+        self.state().count_weights(&unread, &weights);
+        read
     }
 }

@@ -41,7 +41,7 @@ pub trait ExperimentDirectory: Send + Sync + 'static {
     /// Finds an experiment by name; a deleted one is found, too.
     fn find<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Experiment>, StoreError>>;
 
-    /// Finds an experiment by id; a deleted one is found, too.
+    /// Finds an experiment by id; a deleted one is found, too. [`StoreError::Reject`] if we may not use it.
     fn get(&self, id: i64) -> BoxFuture<'_, Result<Option<Experiment>, StoreError>>;
 
     /// Creates an experiment. If another process has just created one of that name, that one is returned.
@@ -73,6 +73,8 @@ pub enum FallbackCause {
     NotFound,
     /// No experiment has the id.
     UnknownId,
+    /// The experiment of that id may not be used.
+    Forbidden,
     /// The experiment of that name is deleted.
     Deleted,
     /// As many experiments as allowed have been created.
@@ -87,6 +89,7 @@ impl FallbackCause {
         match self {
             Self::NotFound => "not_found",
             Self::UnknownId => "unknown_id",
+            Self::Forbidden => "forbidden",
             Self::Deleted => "deleted",
             Self::TooManyCreated => "too_many_created",
             Self::InvalidName => "invalid_name",
@@ -101,6 +104,11 @@ impl FallbackCause {
             }
             Self::UnknownId => {
                 format!("no experiment has the id {name}; ask the sender to use one that exists, or a name")
+            }
+            Self::Forbidden => {
+                format!(
+                    "MLflow does not let this user read experiment {name}; give it the permission to edit"
+                )
             }
             Self::Deleted => format!(
                 "experiment '{name}' is deleted; restore it with `mlflow experiments restore`, or use another name"
@@ -208,8 +216,11 @@ impl ExperimentResolver {
         let answer = match self.ids.get(&id) {
             Some(answer) => answer,
             None => {
-                let found = self.directory.get(id).await?;
-                let answer = found.map(|experiment| experiment.id).ok_or(FallbackCause::UnknownId);
+                let answer = match self.directory.get(id).await {
+                    Ok(found) => found.map(|experiment| experiment.id).ok_or(FallbackCause::UnknownId),
+                    Err(StoreError::Reject { .. }) => Err(FallbackCause::Forbidden),
+                    Err(error) => return Err(error),
+                };
                 self.ids.put(id, answer);
                 answer
             }

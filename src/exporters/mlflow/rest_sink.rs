@@ -22,6 +22,8 @@ pub(super) struct RestSink {
     pub(super) reporter: Reporter,
     /// Whether requests that wait are joined.
     pub(super) joins: bool,
+    /// Whether what is not tried now is tried later.
+    pub(super) retries: bool,
 }
 
 impl BatchSink for RestSink {
@@ -58,7 +60,7 @@ impl RestSink {
                     Some(error)
                 }
             };
-            if let Some(error) = trouble {
+            if let Some(error) = trouble.filter(|_| self.retries) {
                 // The server is left alone with the rest, which was not tried and does not count as failed.
                 deliveries.extend(waiting.by_ref().map(|_| Err(export_error(&error))));
             }
@@ -100,7 +102,7 @@ impl RestSink {
                 Ok(refusals) => self.sent(pending, refusals).await,
                 Err(error) => {
                     let failed = self.reporter.failed(pending.spans, &error);
-                    trouble = Some(error).filter(StoreError::is_retryable);
+                    trouble = Some(error).filter(|error| error.is_retryable() && self.retries);
                     Err(failed)
                 }
             });

@@ -142,7 +142,8 @@ async fn server(
     let connection = Connection::start(Box::new(connect), reporter, stop.clone()).await?;
     // Every request is a write of its own in MLflow, and counts as one.
     let joins = config.compat == Compat::Enriched;
-    let sink = RestSink { connection: Arc::clone(&connection), reporter: reporter.clone(), joins };
+    let retries = config.retry_on_failure.enabled;
+    let sink = RestSink { connection: Arc::clone(&connection), reporter: reporter.clone(), joins, retries };
     let batch = match config.compat {
         Compat::Strict => Weight { spans: 1, bytes: 1 },
         Compat::Enriched => whole_batch(config),

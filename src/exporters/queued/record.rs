@@ -25,16 +25,20 @@ const RUN: u8 = 4;
 const WORKSPACE: u8 = 8;
 const KNOWN: u8 = JSON | EXPERIMENT | RUN | WORKSPACE;
 
+/// The least that a span takes: its tag and its length.
+const SPAN_BYTES: usize = 2;
+
 /// Bytes before the texts.
 const FIXED: usize = 14;
 
-/// The number of spans in a record, by its first bytes; 0 of a form that is not known.
-pub(super) fn spans_of(mut record: &[u8]) -> u64 {
+/// The number of spans in a record, by its first bytes, which may be damaged, and its length; 0 of a form that is not
+/// known.
+pub(super) fn spans_of(mut record: &[u8], length: usize) -> u64 {
     if record.first() != Some(&VERSION) || record.len() < FIXED {
         return 0;
     }
     record.advance(2);
-    record.get_u32_le().into()
+    u64::from(record.get_u32_le()).min((length / SPAN_BYTES) as u64)
 }
 
 /// Why a record cannot be read.

@@ -180,14 +180,25 @@ async fn connection(stream: TcpStream, live: watch::Receiver<Arc<Behind>>, shutd
     match greeted {
         Ok(Ok(stream)) => speak(stream, limits, live, end).await,
         // As the probes of a load balancer do.
-        Ok(Err(error)) if error.kind() == ErrorKind::UnexpectedEof => {
-            tracing::debug!(%error, "the peer went away before TLS began");
+        Ok(Err(error)) if has_gone(&error) => {
+            tracing::debug!(%error, "the peer went away before TLS was agreed on");
         }
         Ok(Err(error)) => {
             refused.because("tls", &format!("no TLS, or no certificate that is trusted ({error})"))
         }
         Err(_) => refused.because("tls_timeout", "TLS did not begin in time"),
     }
+}
+
+/// Whether a peer ended the connection without a word.
+fn has_gone(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::UnexpectedEof
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+    )
 }
 
 /// HTTP, until the peer or `end` ends it.

@@ -18,6 +18,8 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) location: Option<String>,
     pub(super) retry_after: Option<Duration>,
+    /// From the first byte of the request to the last of the answer.
+    pub(super) took: Duration,
     pub(super) body: Bytes,
 }
 
@@ -136,6 +138,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             location: Some("https://login.example.org".to_owned()),
             retry_after: Some(Duration::from_secs(7)),
+            took: Duration::ZERO,
             body: Bytes::copy_from_slice(body.as_bytes()),
         };
         check(answer, "http://h/v1/traces", "http://h", "sent no credentials")

@@ -2,9 +2,7 @@
 //! named for what they are.
 
 use std::sync::Arc;
-#[cfg(feature = "client")]
-use std::time::Duration;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -140,8 +138,10 @@ impl Client {
         }
         // The semaphore is never closed, so a permit always comes.
         let _permit = self.permits.acquire().await.ok();
+        let began = Instant::now();
         let response = request.send().await.map_err(|error| self.failed(error))?;
-        self.checked(call, response).await
+        let answer = self.checked(call, response).await?;
+        Ok(Answer { took: began.elapsed(), ..answer })
     }
 
     /// The request without its body. Credentials go to the server's own host alone.
@@ -196,6 +196,7 @@ async fn read(mut response: reqwest::Response) -> Result<Answer, reqwest::Error>
         status: response.status(),
         location: text(header::LOCATION),
         retry_after: text(header::RETRY_AFTER).and_then(|text| hints::retry_after(&text, SystemTime::now())),
+        took: Duration::ZERO,
         body: Bytes::new(),
     };
     let mut body = BytesMut::new();

@@ -32,7 +32,13 @@ impl ExperimentDirectory for RestStore {
     }
 
     fn get(&self, id: i64) -> BoxFuture<'_, Result<Option<Experiment>, StoreError>> {
-        Box::pin(async move { Ok(self.experiment(id, None).await?) })
+        Box::pin(async move {
+            self.experiment(id, None).await.map_err(|error| match error {
+                // Of this one; others may be open to us.
+                RestError::Forbidden { .. } => StoreError::reject(error.to_string()),
+                error => error.into(),
+            })
+        })
     }
 
     fn create<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Experiment, StoreError>> {

@@ -49,11 +49,10 @@ impl RestStore {
 
     /// Sends once, and learns how much the server takes at a time.
     pub(super) async fn attempt(&self, post: &Post) -> Result<Vec<Refusal>, RestError> {
-        let began = Instant::now();
         let answer = self.inner.client.send_once(&post.call).await;
         let portion = &self.inner.portion;
-        let answer = answer.inspect_err(|error| portion.failed(post.bytes, error))?;
-        portion.answered(post.bytes, began.elapsed());
+        let answer = answer.inspect_err(|error| portion.failed(post.bytes, error, Instant::now()))?;
+        portion.answered(post.bytes, answer.took, Instant::now());
         read_answer(&answer, post.call.url.as_str())
     }
 

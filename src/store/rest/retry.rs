@@ -26,6 +26,12 @@ impl Backoff {
         Self { config, started: Instant::now(), retries: 0, internal_left: INTERNAL_RETRIES }
     }
 
+    /// Part of something that began before, and whose limit in time it shares.
+    pub(super) fn since(mut self, started: Instant) -> Self {
+        self.started = started;
+        self
+    }
+
     /// Takes a 500 as final: the caller knows that the data causes it.
     pub(super) fn with_final_500(mut self) -> Self {
         self.internal_left = 0;

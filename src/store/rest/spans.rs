@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
 use prost::Message;
 use reqwest::StatusCode;
+use tokio::time::Instant;
 
 use super::{Destination, RestError, RestStore, RunLink, server};
 use crate::otlp::Refusal;
@@ -69,10 +70,11 @@ impl RestStore {
         if places.is_empty() {
             return Ok(Vec::new());
         }
+        let started = Instant::now();
         let outcome = if request.encoded_len() <= self.request_bytes() {
-            self.deliver(destination, request, places).await?
+            self.deliver(destination, request, places, started).await?
         } else {
-            self.deliver_in_pieces(destination, &places).await?
+            self.deliver_in_pieces(destination, &places, started).await?
         };
         let Outcome { stored, mut refusals } = outcome;
         if !links.is_empty() {
@@ -87,12 +89,13 @@ impl RestStore {
         &self,
         destination: &Destination,
         places: &[Place<'a>],
+        started: Instant,
     ) -> Result<Outcome<'a>, RestError> {
         let lists = pieces::pack(places, self.request_bytes());
         let delivering = |list: Vec<Piece<'a>>| async move {
             let mut joined = Outcome::default();
             for piece in list {
-                joined.add(self.deliver(destination, &pieces::request(&piece), piece).await?);
+                joined.add(self.deliver(destination, &pieces::request(&piece), piece, started).await?);
             }
             Ok::<_, RestError>(joined)
         };
@@ -107,19 +110,21 @@ impl RestStore {
             .await
     }
 
-    /// Sends one request; `piece` is what it holds.
+    /// Sends one request; `piece` is what it holds. The limit on retries counts from `started`.
     async fn deliver<'a>(
         &self,
         destination: &Destination,
         request: &ExportTraceServiceRequest,
         piece: Piece<'a>,
+        started: Instant,
     ) -> Result<Outcome<'a>, RestError> {
         let post = self.prepare(destination, request).await?;
-        let mut backoff = self.inner.client.backoff();
+        let mut backoff = self.inner.client.backoff().since(started);
         let error = loop {
             // As answers have told meanwhile, to this request or to others.
             if piece.len() > 1 && post.bytes > self.request_bytes() {
-                return self.deliver_smaller(destination, &piece).await;
+                drop(post);
+                return self.deliver_smaller(destination, &piece, started).await;
             }
             let error = match self.attempt(&post).await {
                 Ok(refusals) => return Ok(Outcome { stored: trace_ids(&piece).collect(), refusals }),
@@ -148,8 +153,9 @@ impl RestStore {
         &'s self,
         destination: &'s Destination,
         places: &'s [Place<'a>],
+        started: Instant,
     ) -> BoxFuture<'s, Result<Outcome<'a>, RestError>> {
-        Box::pin(self.deliver_in_pieces(destination, places))
+        Box::pin(self.deliver_in_pieces(destination, places, started))
     }
 
     /// A proxy may fail on the endpoint alone: then a 500 says nothing about the data.
@@ -183,7 +189,7 @@ impl RestStore {
             match self.post(destination, &request, backoff).await {
                 Ok(refusals) => {
                     if let Some(refused) = too_large.take() {
-                        self.inner.portion.limit_below(refused);
+                        self.inner.portion.limit_below(refused, std::time::Instant::now());
                     }
                     outcome.stored.extend(trace_ids(&piece));
                     outcome.refusals.extend(refusals);
