@@ -69,6 +69,17 @@ impl StoreError {
         self
     }
 
+    /// The same error once more, for another caller whom it concerns, without what the driver said.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Retry { after, reason, .. } => {
+                Self::Retry { after: *after, reason: reason.clone(), source: None }
+            }
+            Self::Reject { reason } => Self::Reject { reason: reason.clone() },
+            Self::Fatal { reason, .. } => Self::Fatal { reason: reason.clone(), source: None },
+        }
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Retry { .. })

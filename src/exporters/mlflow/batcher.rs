@@ -20,8 +20,14 @@ pub(super) trait BatchSink: Send + Sync + 'static {
     /// Weight of an item, counted against [`BatchLimits`].
     fn weight(item: &Self::Item) -> Weight;
 
-    /// Writes a batch. Answers for each item, in the order of the items.
-    fn write(&self, items: Vec<Self::Item>) -> BoxFuture<'_, Vec<Delivery>>;
+    /// Writes a batch. Answers for each item, in the order of the items. The next batch is made once `turn` is
+    /// dropped, which may be before this one is written.
+    fn write(&self, items: Vec<Self::Item>, turn: Turn) -> BoxFuture<'_, Vec<Delivery>>;
+}
+
+/// The right to have a batch in memory.
+pub(super) struct Turn {
+    _writer: OwnedSemaphorePermit,
 }
 
 /// Size of an item or a batch.
@@ -50,43 +56,65 @@ impl Weight {
 pub(super) struct BatchLimits {
     /// A batch is closed when it holds this many spans or bytes. A single larger item still goes.
     pub(super) batch: Weight,
-    /// Requests that may wait; a further one waits outside, holding its sender back.
-    pub(super) waiting: usize,
-    /// Batches that may be written at the same time.
+    /// Bytes that may wait; what is submitted beyond them waits outside, holding its sender back.
+    pub(super) waiting_bytes: usize,
+    /// Batches that may be in memory at the same time.
     pub(super) writers: usize,
 }
 
+/// Requests that may wait, however small they are.
+const WAITING: usize = 4_096;
+
 /// Items that go into the same batch.
-type Waiting<T> = Vec<(T, Ack)>;
+type Items<T> = Vec<(T, Ack)>;
+
+/// Items in the queue, and their part of its room.
+struct Waiting<T> {
+    items: Items<T>,
+    _room: OwnedSemaphorePermit,
+}
 
 /// A bounded queue with writers behind it.
 pub(super) struct Batcher<S: BatchSink> {
     queue: Mutex<Option<mpsc::Sender<Waiting<S::Item>>>>,
+    room: Arc<Semaphore>,
+    /// All of the room, which is enough for whatever is larger.
+    capacity: u32,
     writer: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 impl<S: BatchSink> Batcher<S> {
     /// Starts the writers on the current runtime; `alive` tells if they die.
     pub(super) fn start(sink: Arc<S>, limits: BatchLimits, alive: Option<TaskGuard>) -> Self {
-        let (sender, receiver) = mpsc::channel(limits.waiting.max(1));
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let capacity =
+            u32::try_from(limits.waiting_bytes.clamp(1, Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
         let writer = tokio::spawn(async move {
             write_batches(sink, receiver, limits).await;
             if let Some(alive) = alive {
                 alive.finished();
             }
         });
-        Self { queue: Mutex::new(Some(sender)), writer: Mutex::new(Some(writer)) }
+        Self {
+            queue: Mutex::new(Some(sender)),
+            room: Arc::new(Semaphore::new(capacity as usize)),
+            capacity,
+            writer: Mutex::new(Some(writer)),
+        }
     }
 
     /// Queues items that are written in one batch; waits while the queue is full.
-    pub(super) async fn submit(&self, items: Vec<(S::Item, Ack)>) {
+    pub(super) async fn submit(&self, items: Items<S::Item>) {
         if items.is_empty() {
             return;
         }
         let queue = self.queue.lock().await.clone();
-        match queue {
+        let bytes = u32::try_from(total::<S>(&items).bytes).unwrap_or(u32::MAX).min(self.capacity);
+        // The room is never closed.
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.ok();
+        match queue.zip(room) {
             // A closed channel drops the acks, which asks the senders to retry.
-            Some(queue) => drop(queue.send(items).await),
+            Some((queue, _room)) => drop(queue.send(Waiting { items, _room }).await),
             None => {
                 for (_, ack) in items {
                     ack.complete(Err(ExportError::retry("the exporter is shutting down")));
@@ -125,7 +153,7 @@ async fn write_batches<S: BatchSink>(
             },
         };
         let batch = fill(first, &mut queue, &mut held_over, limits.batch, total::<S>);
-        writing.spawn(write_one(Arc::clone(&sink), batch, writer));
+        writing.spawn(write_one(Arc::clone(&sink), batch, Turn { _writer: writer }));
         while let Some(done) = writing.try_join_next() {
             note(done);
         }
@@ -149,16 +177,16 @@ fn fill<T>(
     held_over: &mut Option<Waiting<T>>,
     limit: Weight,
     weight: fn(&[(T, Ack)]) -> Weight,
-) -> Waiting<T> {
-    let mut total = weight(&first);
-    let mut batch = first;
+) -> Items<T> {
+    let mut total = weight(&first.items);
+    let mut batch = first.items;
     while let Ok(next) = queue.try_recv() {
-        total = total.plus(weight(&next));
+        total = total.plus(weight(&next.items));
         if total.spans > limit.spans || total.bytes > limit.bytes {
             *held_over = Some(next);
             break;
         }
-        batch.extend(next);
+        batch.extend(next.items);
     }
     batch
 }
@@ -168,10 +196,9 @@ fn total<S: BatchSink>(items: &[(S::Item, Ack)]) -> Weight {
     items.iter().fold(Weight::default(), |total, (item, _)| total.plus(S::weight(item)))
 }
 
-async fn write_one<S: BatchSink>(sink: Arc<S>, batch: Waiting<S::Item>, writer: OwnedSemaphorePermit) {
+async fn write_one<S: BatchSink>(sink: Arc<S>, batch: Items<S::Item>, turn: Turn) {
     let (items, acks): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-    let deliveries = sink.write(items).await;
-    drop(writer);
+    let deliveries = sink.write(items, turn).await;
     for (ack, delivery) in acks.into_iter().zip(deliveries) {
         ack.complete(delivery);
     }
@@ -201,8 +228,9 @@ mod tests {
             Weight { spans: *item, bytes: 0 }
         }
 
-        fn write(&self, items: Vec<usize>) -> BoxFuture<'_, Vec<Delivery>> {
+        fn write(&self, items: Vec<usize>, turn: Turn) -> BoxFuture<'_, Vec<Delivery>> {
             Box::pin(async move {
+                let _turn = turn;
                 let first = self.batches.lock().unwrap().is_empty();
                 self.batches.lock().unwrap().push(items.clone());
                 self.started.notify_one();
@@ -215,7 +243,7 @@ mod tests {
     }
 
     fn limits(spans: usize) -> BatchLimits {
-        BatchLimits { batch: Weight { spans, bytes: usize::MAX }, waiting: 100, writers: 1 }
+        BatchLimits { batch: Weight { spans, bytes: usize::MAX }, waiting_bytes: 100, writers: 1 }
     }
 
     #[tokio::test]

@@ -111,13 +111,14 @@ pub enum Compat {
     Enriched,
 }
 
-/// How much is written at once: what waits while a write is under way shares the next one.
+/// How much is in memory to be written at once: what waits while a write is under way shares the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchConfig {
-    /// The most spans of one transaction or request.
+    /// The most spans of one request to a server, or of what is brought into a database at a time: two transactions
+    /// together in PostgreSQL, a part of a transaction in SQLite.
     pub max_spans: usize,
-    /// The most bytes of one transaction or request.
+    /// The most bytes of the same.
     #[serde(with = "crate::units::size")]
     #[schemars(with = "String")]
     pub max_bytes: usize,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 
-use super::batcher::{BatchSink, Weight};
+use super::batcher::{BatchSink, Turn, Weight};
 use super::connection::Connection;
 use super::report::{Reporter, export_error};
 use super::rest::{Payload, PreparedRequest, Server, Shipment};
@@ -33,8 +33,12 @@ impl BatchSink for RestSink {
         item.weight
     }
 
-    fn write(&self, items: Vec<PreparedRequest>) -> BoxFuture<'_, Vec<Delivery>> {
-        Box::pin(self.send_batch(items))
+    fn write(&self, items: Vec<PreparedRequest>, turn: Turn) -> BoxFuture<'_, Vec<Delivery>> {
+        Box::pin(async move {
+            let deliveries = self.send_batch(items).await;
+            drop(turn);
+            deliveries
+        })
     }
 }
 

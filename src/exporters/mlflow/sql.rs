@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 
-use super::batcher::{BatchSink, Weight};
+use super::batcher::{BatchSink, Turn, Weight};
 use super::connection::Connection;
 use super::mapper::Mapper;
 use super::report::Reporter;
@@ -82,13 +82,13 @@ impl BatchSink for SqlSink {
         item.weight
     }
 
-    fn write(&self, items: Vec<MappedRequest>) -> BoxFuture<'_, Vec<Delivery>> {
-        Box::pin(self.write_batch(items))
+    fn write(&self, items: Vec<MappedRequest>, turn: Turn) -> BoxFuture<'_, Vec<Delivery>> {
+        Box::pin(self.write_batch(items, turn))
     }
 }
 
 impl SqlSink {
-    async fn write_batch(&self, items: Vec<MappedRequest>) -> Vec<Delivery> {
+    async fn write_batch(&self, items: Vec<MappedRequest>, turn: Turn) -> Vec<Delivery> {
         let mut updates = Vec::with_capacity(items.iter().map(|item| item.updates.len()).sum());
         let mut pending = Vec::with_capacity(items.len());
         for item in items {
@@ -102,7 +102,7 @@ impl SqlSink {
             });
         }
         let (started, asks) = (Instant::now(), !updates.is_empty());
-        let outcome = self.write_updates(updates).await;
+        let outcome = self.write_updates(updates, turn).await;
         // Without updates the database was not asked, and nothing is known of it.
         if asks {
             self.reporter.wrote(started.elapsed(), outcome.as_ref().err());
@@ -116,11 +116,16 @@ impl SqlSink {
         }
     }
 
-    async fn write_updates(&self, updates: Vec<TraceUpdate>) -> Result<Vec<RefusedUpdate>, StoreError> {
+    /// Writes; the next batch is made as soon as the memory of this one is free.
+    async fn write_updates(
+        &self,
+        updates: Vec<TraceUpdate>,
+        turn: Turn,
+    ) -> Result<Vec<RefusedUpdate>, StoreError> {
         if updates.is_empty() {
             return Ok(Vec::new());
         }
-        self.connection.get().await?.store.write(updates).await
+        self.connection.get().await?.store.write_holding(updates, turn).await
     }
 
     /// Does what follows from the spans of each request.

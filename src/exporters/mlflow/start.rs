@@ -35,9 +35,6 @@ use crate::store::rest::{RestError, RestOptions, RestStore, fill_from_environmen
 use crate::store::sql::{SqlOptions, SqlStore};
 use crate::telemetry::Telemetry;
 
-/// Requests that may wait for a writer; the receivers limit their bytes.
-const WAITING: usize = 4_096;
-
 /// Why the exporter cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -148,7 +145,7 @@ async fn server(
         Compat::Strict => Weight { spans: 1, bytes: 1 },
         Compat::Enriched => whole_batch(config),
     };
-    let limits = BatchLimits { batch, waiting: WAITING, writers };
+    let limits = BatchLimits { batch, waiting_bytes: config.batch.max_bytes, writers };
     // Which database the server has is not known: what it cannot store, it refuses itself.
     let mapper = mapper(config, mapping::Backend::Sqlite)?;
     let alive = reporter.task("writer");
@@ -204,10 +201,21 @@ async fn database(
     let connection = Connection::start(Box::new(connect), reporter, stop.clone()).await?;
     let sql = Sql { connection: Arc::clone(&connection), mapper: mapper(config, backend)? };
     let sink = SqlSink { connection, reporter: reporter.clone() };
-    // SQLite has one writer at a time; a second transaction keeps the other core of a PostgreSQL server busy.
-    let writers = if matches!(uri, TrackingUri::Postgresql(_)) { 2 } else { 1 };
-    let limits = BatchLimits { batch: whole_batch(config), waiting: WAITING, writers };
-    Ok(Backend::Sql(sql, Batcher::start(Arc::new(sink), limits, Some(reporter.task("writer")))))
+    Ok(Backend::Sql(sql, Batcher::start(Arc::new(sink), limits(config, uri), Some(reporter.task("writer")))))
+}
+
+/// Two batches at a time. PostgreSQL has a transaction for each, which keeps the other core of its server busy. SQLite
+/// has one writer: the second batch is ready when that is done with the first, and joins its transaction.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn limits(config: &MlflowConfig, uri: &TrackingUri) -> BatchLimits {
+    let whole = whole_batch(config);
+    let batch = match uri {
+        TrackingUri::Postgresql(_) => {
+            Weight { spans: whole.spans.div_ceil(2), bytes: whole.bytes.div_ceil(2) }
+        }
+        _ => whole,
+    };
+    BatchLimits { batch, waiting_bytes: batch.bytes, writers: 2 }
 }
 
 /// Where `mlflow ui` and `mlflow server` keep artifacts, if they are started beside the database file.

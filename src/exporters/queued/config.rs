@@ -86,7 +86,7 @@ impl Default for SendingQueueConfig {
             queue_size: 1 << 30,
             max_age: Duration::ZERO,
             on_full: OnFull::default(),
-            in_flight_size: 16 << 20,
+            in_flight_size: 32 << 20,
         }
     }
 }

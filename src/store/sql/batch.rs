@@ -16,14 +16,22 @@ pub(super) struct Batch {
     updates: Vec<TraceUpdate>,
     /// For each update, its index in the caller's list.
     origin: Vec<usize>,
+    /// The caller's, dropped with the updates.
+    _held: Box<dyn Send + Sync>,
 }
 
 impl Batch {
-    pub(super) fn new(updates: Vec<TraceUpdate>) -> Self {
+    /// Dropped with it is `held`, which tells the caller when the memory of the updates is free.
+    pub(super) fn new(updates: Vec<TraceUpdate>, held: impl Send + Sync + 'static) -> Self {
         let mut numbered: Vec<_> = updates.into_iter().enumerate().collect();
         numbered.sort_by(|(_, left), (_, right)| left.trace_id.cmp(&right.trace_id));
         let (origin, updates) = numbered.into_iter().unzip();
-        Self { updates, origin }
+        Self { updates, origin, _held: Box::new(held) }
+    }
+
+    /// Bytes of the spans' content.
+    pub(super) fn bytes(&self) -> usize {
+        self.updates.iter().flat_map(|update| &update.spans).map(|span| span.content.len()).sum()
     }
 
     /// The updates of one trace each, in lock order.
@@ -183,7 +191,7 @@ mod tests {
     use crate::store::sql::samples::update;
 
     fn batch(ids: &[&str]) -> Batch {
-        Batch::new(ids.iter().map(|id| update(id, 1)).collect())
+        Batch::new(ids.iter().map(|id| update(id, 1)).collect(), ())
     }
 
     /// Runs the narrowing against a database that refuses the traces and updates that `bad` names.

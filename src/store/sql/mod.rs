@@ -118,7 +118,21 @@ impl SqlStore {
     ///
     /// [`StoreError::Retry`] and [`StoreError::Fatal`]; the caller has to assume that nothing was kept.
     pub async fn write(&self, updates: Vec<TraceUpdate>) -> Result<Vec<RefusedUpdate>, StoreError> {
-        let batch = Batch::new(updates);
+        self.write_holding(updates, ()).await
+    }
+
+    /// As [`SqlStore::write`], and drops `held` as soon as the updates take no memory any more. With SQLite that is
+    /// before they are durable: calls that come until then share the transaction.
+    ///
+    /// # Errors
+    ///
+    /// As [`SqlStore::write`].
+    pub async fn write_holding(
+        &self,
+        updates: Vec<TraceUpdate>,
+        held: impl Send + Sync + 'static,
+    ) -> Result<Vec<RefusedUpdate>, StoreError> {
+        let batch = Batch::new(updates, held);
         match &self.backend {
             #[cfg(feature = "sqlite")]
             Backend::Sqlite(store) => store.write(batch).await,

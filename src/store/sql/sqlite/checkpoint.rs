@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! writer   ──commit──commit──commit──commit──[the rest]──commit, from the log's beginning
-//! thread               └─ 64 MiB ─┴─ what came meanwhile ─┘
+//! thread              └─ 128 MiB ─┴─ what came meanwhile ─┘
 //! ```
 //!
 //! A log begins anew only when all of it has been moved, which never happens while commits go on. So
@@ -20,16 +20,24 @@ use rusqlite::{Connection, OpenFlags};
 use super::error::store_error;
 use crate::store::StoreError;
 
-/// The log is moved once it has so many pages of 4 KiB: index pages that many commits change are
-/// then written once.
-const BEGIN: u32 = 16_384;
+/// Lengths of the log, in pages.
+#[derive(Clone, Copy, Debug)]
+struct Lengths {
+    /// The log is moved once it is so long: index pages that many commits change are then written once.
+    begin: u32,
+    /// So much the writer moves itself.
+    little: u32,
+    /// So long a log holds the writer up until it is moved, as far as no reader is in the way.
+    too_long: u32,
+}
 
-/// So many pages the writer moves itself: about as many as a large commit adds while the thread moves
-/// those of the one before.
-const LITTLE: u32 = 8_192;
-
-/// A log of so many pages holds the writer up until it is moved, as far as no reader is in the way.
-const TOO_MANY: u32 = 65_536;
+impl Lengths {
+    fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let page: u32 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        let mebibytes = |count: u32| (count << 20) / page.max(512);
+        Ok(Self { begin: mebibytes(128), little: mebibytes(32), too_long: mebibytes(512) })
+    }
+}
 
 /// How many pages of the log there are, and how many of them are in the file as well.
 #[derive(Debug, Default)]
@@ -60,6 +68,7 @@ impl Pages {
 
 /// The thread that moves the log.
 pub(super) struct Checkpointer {
+    lengths: Lengths,
     pages: Arc<Pages>,
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -73,30 +82,31 @@ impl Checkpointer {
         connection
             .execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = 16;")
             .map_err(store_error)?;
+        let lengths = Lengths::of(&connection).map_err(store_error)?;
         let pages = Arc::new(Pages::default());
         let (wake, woken) = sync_channel(1);
         let seen = Arc::clone(&pages);
         let thread = std::thread::Builder::new()
             .name("sqlite-log".to_owned())
-            .spawn(move || run(&connection, &seen, &woken))
+            .spawn(move || run(&connection, lengths.little, &seen, &woken))
             .map_err(|error| StoreError::retry("cannot start the SQLite thread").caused_by(error))?;
         let (counted, waker) = (Arc::clone(&pages), wake.clone());
         let hook = move |_: &mut rusqlite::hooks::Wal, logged| {
             counted.committed(u32::try_from(logged).unwrap_or(0));
-            if counted.logged() >= BEGIN && counted.waiting() > LITTLE {
+            if counted.logged() >= lengths.begin && counted.waiting() > lengths.little {
                 // A full channel means that the thread is about to look anyway.
                 let _ = waker.try_send(());
             }
             Ok(())
         };
         writer.wal_hook(Some(hook)).map_err(store_error)?;
-        Ok(Self { pages, wake: Some(wake), thread: Some(thread) })
+        Ok(Self { lengths, pages, wake: Some(wake), thread: Some(thread) })
     }
 
     /// Before a transaction: moves the rest of a long log, so that it begins anew.
     pub(super) fn keep_short(&self, writer: &Connection) {
-        let logged = self.pages.logged();
-        if logged >= BEGIN && (self.pages.waiting() <= LITTLE || logged >= TOO_MANY) {
+        let (logged, Lengths { begin, little, too_long }) = (self.pages.logged(), self.lengths);
+        if logged >= begin && (self.pages.waiting() <= little || logged >= too_long) {
             checkpoint(writer, &self.pages);
         }
     }
@@ -114,9 +124,9 @@ impl Checkpointer {
     }
 }
 
-fn run(connection: &Connection, pages: &Pages, woken: &Receiver<()>) {
+fn run(connection: &Connection, little: u32, pages: &Pages, woken: &Receiver<()>) {
     while woken.recv().is_ok() {
-        while pages.waiting() > LITTLE && checkpoint(connection, pages) {}
+        while pages.waiting() > little && checkpoint(connection, pages) {}
     }
 }
 
@@ -160,14 +170,14 @@ mod tests {
         let mut checkpointer = Checkpointer::start(&path, &mut writer).unwrap();
         let (mut written, mut begun_anew, mut before) = (0, 0, 0);
         // Six times what fills the log.
-        while written < 6 * u64::from(BEGIN) * 4096 {
+        while written < 6 * u64::from(checkpointer.lengths.begin) * 4096 {
             checkpointer.keep_short(&writer);
             writer.execute("INSERT INTO t VALUES (zeroblob(8000000))", []).unwrap();
             written += 8_000_000;
             let logged = checkpointer.pages.logged();
             begun_anew += u32::from(logged < before);
             before = logged;
-            assert!(logged < TOO_MANY + 4096, "{logged}");
+            assert!(logged < checkpointer.lengths.too_long + 4096, "{logged}");
         }
         assert!(begun_anew >= 1, "{begun_anew}");
         checkpointer.stop(&mut writer);
@@ -178,8 +188,6 @@ mod tests {
 
     #[test]
     fn a_reader_in_the_way_loses_nothing() {
-        // A little more than makes the writer move the log by itself.
-        const INSERTS: u32 = TOO_MANY / 2_048 + 4;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         let mut writer = Connection::open(&path).unwrap();
@@ -187,13 +195,15 @@ mod tests {
         let mut checkpointer = Checkpointer::start(&path, &mut writer).unwrap();
         let reader = Connection::open(&path).unwrap();
         reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
-        for _ in 0..INSERTS {
+        // A little more than makes the writer move the log by itself.
+        let inserts = checkpointer.lengths.too_long / 1_953 + 4;
+        for _ in 0..inserts {
             checkpointer.keep_short(&writer);
             writer.execute("INSERT INTO t VALUES (zeroblob(8000000))", []).unwrap();
         }
         drop(reader);
         checkpointer.stop(&mut writer);
         let rows: u32 = writer.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
-        assert_eq!(rows, INSERTS);
+        assert_eq!(rows, inserts);
     }
 }

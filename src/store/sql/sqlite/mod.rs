@@ -3,6 +3,7 @@
 mod checkpoint;
 mod directory;
 mod error;
+mod group;
 mod open;
 mod read;
 mod tracking;
@@ -11,19 +12,16 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
-use rusqlite::TransactionBehavior;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::batch::{Batch, Plan, Work};
-use super::revision::check;
-use super::{Failure, RefusedUpdate, SqlOptions};
+use super::batch::Batch;
+use super::{RefusedUpdate, SqlOptions};
 use crate::store::{Experiment, StoreError};
-use error::{failure, store_error};
+use group::Group;
 use open::Database;
 
 /// How many calls wait for the thread.
@@ -33,6 +31,9 @@ const WAITING: usize = 64;
 const IDLE: Duration = Duration::from_millis(500);
 
 enum Job {
+    /// Writes a batch, together with others.
+    Write(Batch, oneshot::Sender<Result<Vec<RefusedUpdate>, StoreError>>),
+    /// Runs with the connection, outside of the writers' transaction.
     Run(Box<dyn FnOnce(&mut Database) + Send>),
     /// Ends the thread; the sender is dropped once the file is closed.
     Close(oneshot::Sender<()>),
@@ -69,15 +70,25 @@ impl SqliteStore {
         &self,
         job: impl FnOnce(&mut Database) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let _room = self.room.acquire().await.map_err(|_| stopped())?;
         let (done, outcome) = oneshot::channel();
         let job = Box::new(move |database: &mut Database| drop(done.send(job(database))));
-        self.jobs.try_send(Job::Run(job)).map_err(|_| stopped())?;
+        self.ask(Job::Run(job), outcome).await
+    }
+
+    /// Hands a job to the thread and waits for its outcome.
+    async fn ask<T>(
+        &self,
+        job: Job,
+        outcome: oneshot::Receiver<Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let _room = self.room.acquire().await.map_err(|_| stopped())?;
+        self.jobs.try_send(job).map_err(|_| stopped())?;
         outcome.await.map_err(|_| stopped())?
     }
 
     pub(super) async fn write(&self, batch: Batch) -> Result<Vec<RefusedUpdate>, StoreError> {
-        self.run(move |database| write_all(database, &batch)).await
+        let (done, outcome) = oneshot::channel();
+        self.ask(Job::Write(batch, done), outcome).await
     }
 
     pub(super) async fn close(&self) {
@@ -108,15 +119,16 @@ fn stopped() -> StoreError {
 
 /// The thread: jobs one after another, and a checkpoint when there are none.
 fn run(mut database: Database, jobs: &Receiver<Job>) {
+    let mut group = Group::default();
     loop {
-        let received = if database.has_log() {
-            jobs.recv_timeout(IDLE)
-        } else {
-            jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
-        };
-        match received {
-            Ok(Job::Run(job)) => job(&mut database),
+        match next(&mut database, &mut group, jobs) {
+            Ok(Job::Write(batch, done)) => group.write(&mut database, &batch, done),
+            Ok(Job::Run(job)) => {
+                group.commit(&mut database);
+                job(&mut database);
+            }
             Ok(Job::Close(done)) => {
+                group.commit(&mut database);
                 drop(database);
                 drop(done);
                 return;
@@ -127,44 +139,15 @@ fn run(mut database: Database, jobs: &Receiver<Job>) {
     }
 }
 
-fn write_all(database: &mut Database, batch: &Batch) -> Result<Vec<RefusedUpdate>, StoreError> {
-    database.check_unmoved()?;
-    let mut work = Work::new(batch);
-    while let Some(range) = work.next() {
-        match transact(database, batch, range.clone()) {
-            Ok(refused) => {
-                for (range, reason) in refused {
-                    work.refuse(range, &reason);
-                }
-            }
-            Err(Failure::Data(reason)) => work.refuse(range, &reason),
-            Err(Failure::Conflict(reason)) => return Err(StoreError::retry(reason)),
-            Err(Failure::Store(error)) => return Err(error),
-        }
+/// The next job; a transaction that is open ends when there is none.
+fn next(database: &mut Database, group: &mut Group, jobs: &Receiver<Job>) -> Result<Job, RecvTimeoutError> {
+    match jobs.try_recv() {
+        Ok(job) => return Ok(job),
+        Err(TryRecvError::Empty | TryRecvError::Disconnected) => group.commit(database),
     }
-    Ok(work.into_refused())
-}
-
-/// One transaction; returns what the merge refused.
-fn transact(
-    database: &mut Database,
-    batch: &Batch,
-    range: Range<usize>,
-) -> Result<Vec<(Range<usize>, String)>, Failure> {
-    let groups = batch.traces(range);
-    database.keep_log_short();
-    // Takes the write lock at once: a read lock that has to grow would fail beside another writer.
-    let transaction = database
-        .connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(|error| Failure::Store(store_error(error)))?;
-    let revision = read::revision(&transaction).map_err(failure)?;
-    check(revision.as_deref()).map_err(Failure::Store)?;
-    let stored = read::stored(&transaction, &groups).map_err(failure)?;
-    let experiments = read::experiments(&transaction, &groups, &stored).map_err(failure)?;
-    let plan = Plan::new(&groups, stored, &experiments);
-    write::all(&transaction, &plan.writes).map_err(failure)?;
-    transaction.commit().map_err(failure)?;
-    database.note_commit();
-    Ok(plan.refused)
+    if database.has_log() {
+        jobs.recv_timeout(IDLE)
+    } else {
+        jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
+    }
 }

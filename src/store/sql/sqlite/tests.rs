@@ -1,3 +1,5 @@
+mod group;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
@@ -15,7 +17,7 @@ async fn refusal(path: PathBuf) -> String {
 }
 
 fn batch(trace_id: &str) -> Batch {
-    Batch::new(vec![update(trace_id, 1)])
+    Batch::new(vec![update(trace_id, 1)], ())
 }
 
 #[tokio::test]
@@ -76,10 +78,10 @@ async fn a_full_disk_asks_for_a_retry_and_keeps_what_was_there() {
     limit("1").await.unwrap();
     let mut large = update("tr-2", 1);
     large.spans[0].content = "x".repeat(1 << 20);
-    let error = store.write(Batch::new(vec![large.clone()])).await.unwrap_err();
+    let error = store.write(Batch::new(vec![large.clone()], ())).await.unwrap_err();
     assert!(matches!(&error, StoreError::Retry { reason, .. } if reason.contains("disk is full")), "{error}");
     limit("1000000").await.unwrap();
-    assert_eq!(store.write(Batch::new(vec![large])).await.unwrap(), []);
+    assert_eq!(store.write(Batch::new(vec![large], ())).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -124,4 +126,14 @@ async fn a_closed_store_says_so_and_leaves_no_log() {
     store.close().await;
     assert!(!folder.path().join("a.db-wal").exists());
     assert!(store.write(batch("tr-2")).await.unwrap_err().is_retryable());
+}
+
+#[tokio::test]
+async fn a_new_file_has_pages_for_several_spans() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path().join("a.db")).await.unwrap();
+    let size = |database: &mut Database| {
+        Ok(database.connection.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0)).unwrap())
+    };
+    assert_eq!(store.run(size).await.unwrap(), 16_384);
 }

@@ -5,6 +5,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Result, ToSql, params_from_iter};
 
 use super::error::{failure, store_error};
+use super::group::roll_back;
 use super::open::Database;
 use super::{SqliteStore, read};
 use crate::store::StoreError;
@@ -34,13 +35,9 @@ fn transact<A, T>(
     let begin = if access == Access::Write { "BEGIN IMMEDIATE" } else { "BEGIN" };
     database.connection.execute_batch(begin).map_err(store_error)?;
     let outcome = in_transaction(&mut database.connection, access, arguments, work);
-    if outcome.is_err()
-        && !database.connection.is_autocommit()
-        && let Err(error) = database.connection.execute_batch("ROLLBACK")
-    {
-        tracing::debug!(%error, "SQLite could not roll back");
-    }
-    if outcome.is_ok() && access == Access::Write {
+    if outcome.is_err() {
+        roll_back(database);
+    } else if access == Access::Write {
         database.note_commit();
     }
     outcome
