@@ -7,8 +7,9 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
-from measure import Load, count, cpu_seconds, databases, drain, memory_mib, parser
+from measure import Load, count, cpu_seconds, databases, discard, drain, memory_mib, parser
 from mlflow import MlflowClient
 from support.gateway import Gateway, Ports, config, query
 from support.mlflow_server import MlflowServer, migrate
@@ -17,6 +18,7 @@ from support.mlflow_server import MlflowServer, migrate
 def arguments():
     made = parser(__doc__, databases="sqlite,postgresql")
     made.add_argument("--seconds", type=float, default=15, help="length of each measurement")
+    made.add_argument("--rounds", type=int, default=3, help="how often each is measured; the ratio is that of the medians")
     made.add_argument("--mlflow-workers", type=int, default=4, help="worker processes of MLflow's server; 4 is its default")
     made.add_argument("--skip-rest", action="store_true")
     made.add_argument("--queues", action="store_true", help="only compare the queues: fsynced, written, memory, none")
@@ -79,16 +81,26 @@ def compare_queues(kind: str, load: Load, folder: Path, database):
 
 
 def compare(kind: str, load: Load, folder: Path, database):
+    """Rounds of MLflow and otel-mlflow in turn, so that a noisy moment of the machine meets one figure of several."""
     print(f"\n{kind}", flush=True)
-    baseline = measure_mlflow(load, folder / "mlflow", database())
-    line("MLflow's own /v1/traces", baseline, f"{load.options.mlflow_workers} workers, {baseline['retries']} retries")
-    for protocol in ("http", "grpc"):
+    rates: dict[str, list[float]] = {"mlflow": [], "http": [], "grpc": []}
+    for number in range(load.options.rounds):
         uri = database()
-        result, more = measure_gateway(load, folder / f"gateway-{protocol}", uri, protocol)
-        line(f"otel-mlflow, {protocol}", result, more)
-        ratio = result["spans_per_second"] / baseline["spans_per_second"]
-        bytes_per_row = query(uri, "SELECT avg(length(content)) FROM spans")[0][0]
-        print(f"  {'':<28} {ratio:>9.1f} times MLflow; rows of {bytes_per_row:,.0f} bytes", flush=True)
+        baseline = measure_mlflow(load, folder / f"mlflow-{number}", uri)
+        discard(uri)
+        line("MLflow's own /v1/traces", baseline, f"{load.options.mlflow_workers} workers, {baseline['retries']} retries")
+        rates["mlflow"].append(baseline["spans_per_second"])
+        for protocol in ("http", "grpc"):
+            uri = database()
+            result, more = measure_gateway(load, folder / f"gateway-{protocol}-{number}", uri, protocol)
+            bytes_per_row = query(uri, "SELECT avg(length(content)) FROM spans")[0][0]
+            discard(uri)
+            line(f"otel-mlflow, {protocol}", result, f"{more}   rows of {bytes_per_row:,.0f} bytes")
+            rates[protocol].append(result["spans_per_second"])
+    middle = {name: median(values) for name, values in rates.items()}
+    print(f"  medians: MLflow {middle['mlflow']:,.0f} spans/s", flush=True)
+    for protocol in ("http", "grpc"):
+        print(f"  otel-mlflow, {protocol} {middle[protocol]:,.0f} spans/s: {middle[protocol] / middle['mlflow']:.1f} times MLflow", flush=True)
 
 
 def rest_overhead(load: Load, folder: Path):

@@ -70,6 +70,7 @@ impl StoreError {
     }
 
     /// The same error once more, for another caller whom it concerns, without what the driver said.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn again(&self) -> Self {
         match self {
             Self::Retry { after, reason, .. } => {

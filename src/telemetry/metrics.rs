@@ -261,7 +261,7 @@ impl ExporterMetrics {
         self.tasks_died.get_or_create_owned(&labels)
     }
 
-    /// The time of one transaction or request.
+    /// The time from the making of a batch until it is committed, or answered by a server.
     pub fn wrote(&self, duration: Duration) {
         self.write.observe(duration.as_secs_f64());
     }

@@ -1,6 +1,6 @@
 //! Group commit: whatever is waiting when the writer is free becomes one write.
 //!
-//! No timer delays a lone request, and a hundred waiting ones cost one transaction. An item's
+//! No timer delays a lone request, and a hundred waiting ones share a transaction. An item's
 //! [`Ack`] is used after its batch is written, so a queue here is never a promise that was given.
 
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) trait BatchSink: Send + Sync + 'static {
     fn write(&self, items: Vec<Self::Item>, turn: Turn) -> BoxFuture<'_, Vec<Delivery>>;
 }
 
-/// The right to have a batch in memory.
+/// The right to make a batch.
 pub(super) struct Turn {
     _writer: OwnedSemaphorePermit,
 }
@@ -56,9 +56,9 @@ impl Weight {
 pub(super) struct BatchLimits {
     /// A batch is closed when it holds this many spans or bytes. A single larger item still goes.
     pub(super) batch: Weight,
-    /// Bytes that may wait; what is submitted beyond them waits outside, holding its sender back.
+    /// Bytes that may wait; who submits more waits outside with it, and its sender is held back.
     pub(super) waiting_bytes: usize,
-    /// Batches that may be in memory at the same time.
+    /// Batches that have their turn at the same time.
     pub(super) writers: usize,
 }
 
@@ -225,7 +225,7 @@ mod tests {
         type Item = usize;
 
         fn weight(item: &usize) -> Weight {
-            Weight { spans: *item, bytes: 0 }
+            Weight { spans: *item, bytes: *item }
         }
 
         fn write(&self, items: Vec<usize>, turn: Turn) -> BoxFuture<'_, Vec<Delivery>> {
@@ -277,6 +277,29 @@ mod tests {
             assert_eq!(delivery.await, Ok(Delivered::default()));
         }
         assert_eq!(*sink.batches.lock().unwrap(), vec![vec![2, 3, 4]]);
+    }
+
+    #[tokio::test]
+    async fn who_submits_more_than_may_wait_waits_outside() {
+        let sink = Arc::new(Recorder::default());
+        let batcher = Batcher::start(Arc::clone(&sink), limits(1), None);
+        let submit = |spans| {
+            let (ack, delivery) = ack_channel();
+            (batcher.submit(vec![(spans, ack)]), delivery)
+        };
+        // The first is being written, the second waits to be, and the third takes most of the room.
+        for spans in [1, 1, 60] {
+            submit(spans).0.await;
+            if spans == 1 && sink.batches.lock().unwrap().is_empty() {
+                sink.started.notified().await;
+            }
+        }
+        let (more, delivery) = submit(60);
+        let mut more = std::pin::pin!(more);
+        assert!(futures_util::poll!(&mut more).is_pending());
+        sink.release.notify_one();
+        more.await;
+        assert_eq!(delivery.await, Ok(Delivered::default()));
     }
 
     #[tokio::test]

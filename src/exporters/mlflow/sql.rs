@@ -116,7 +116,7 @@ impl SqlSink {
         }
     }
 
-    /// Writes; the next batch is made as soon as the memory of this one is free.
+    /// Writes; the next batch is made when the store has use for it.
     async fn write_updates(
         &self,
         updates: Vec<TraceUpdate>,

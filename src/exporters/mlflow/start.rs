@@ -74,10 +74,10 @@ impl MlflowExporter {
         reporter.health.about(uri.to_string());
         let stop = CancellationToken::new();
         let backend = match &uri {
-            TrackingUri::Http(_) => server(&config, &reporter, &stop).await?,
+            TrackingUri::Http(_) => server(&config, &uri, &reporter, &stop).await?,
             _ => database(&config, &uri, &reporter, &stop).await?,
         };
-        let writer = Arc::new(Writer { reporter, backend, batch: whole_batch(&config) });
+        let writer = Arc::new(Writer { reporter, backend, batch: whole_batch(&config, &uri) });
         let assembly = config.trace_assembly.enabled.then(|| {
             Assembly::start(config.trace_assembly, Arc::clone(&writer) as _, writer.reporter.clone())
         });
@@ -120,6 +120,7 @@ impl MlflowConfig {
 
 async fn server(
     config: &MlflowConfig,
+    uri: &TrackingUri,
     reporter: &Reporter,
     stop: &CancellationToken,
 ) -> Result<Backend, StartError> {
@@ -143,7 +144,7 @@ async fn server(
     let sink = RestSink { connection: Arc::clone(&connection), reporter: reporter.clone(), joins, retries };
     let batch = match config.compat {
         Compat::Strict => Weight { spans: 1, bytes: 1 },
-        Compat::Enriched => whole_batch(config),
+        Compat::Enriched => whole_batch(config, uri),
     };
     let limits = BatchLimits { batch, waiting_bytes: config.batch.max_bytes, writers };
     // Which database the server has is not known: what it cannot store, it refuses itself.
@@ -168,8 +169,10 @@ fn mapper(config: &MlflowConfig, backend: mapping::Backend) -> Result<Mapper, Pr
     Ok(Mapper::new(MapOptions { backend, prices, repairs }))
 }
 
-fn whole_batch(config: &MlflowConfig) -> Weight {
-    Weight { spans: config.batch.max_spans, bytes: config.batch.max_bytes }
+/// The two transactions of PostgreSQL share what may be written at once.
+fn whole_batch(config: &MlflowConfig, uri: &TrackingUri) -> Weight {
+    let parts = if matches!(uri, TrackingUri::Postgresql(_)) { 2 } else { 1 };
+    Weight { spans: config.batch.max_spans.div_ceil(parts), bytes: config.batch.max_bytes.div_ceil(parts) }
 }
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -204,18 +207,13 @@ async fn database(
     Ok(Backend::Sql(sql, Batcher::start(Arc::new(sink), limits(config, uri), Some(reporter.task("writer")))))
 }
 
-/// Two batches at a time. PostgreSQL has a transaction for each, which keeps the other core of its server busy. SQLite
-/// has one writer: the second batch is ready when that is done with the first, and joins its transaction.
+/// PostgreSQL has two transactions at a time, which keeps the other core of its server busy. SQLite has one writer: while
+/// it works on a batch, the next one waits, and joins its transaction.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 fn limits(config: &MlflowConfig, uri: &TrackingUri) -> BatchLimits {
-    let whole = whole_batch(config);
-    let batch = match uri {
-        TrackingUri::Postgresql(_) => {
-            Weight { spans: whole.spans.div_ceil(2), bytes: whole.bytes.div_ceil(2) }
-        }
-        _ => whole,
-    };
-    BatchLimits { batch, waiting_bytes: batch.bytes, writers: 2 }
+    let batch = whole_batch(config, uri);
+    let writers = if matches!(uri, TrackingUri::Postgresql(_)) { 2 } else { 1 };
+    BatchLimits { batch, waiting_bytes: batch.bytes, writers }
 }
 
 /// Where `mlflow ui` and `mlflow server` keep artifacts, if they are started beside the database file.

@@ -16,20 +16,27 @@ pub(super) struct Batch {
     updates: Vec<TraceUpdate>,
     /// For each update, its index in the caller's list.
     origin: Vec<usize>,
-    /// The caller's, dropped with the updates.
-    _held: Box<dyn Send + Sync>,
+    /// The caller's, see [`Batch::release`].
+    held: Option<Box<dyn Send + Sync>>,
 }
 
 impl Batch {
-    /// Dropped with it is `held`, which tells the caller when the memory of the updates is free.
+    /// `held` is dropped with it at the latest.
     pub(super) fn new(updates: Vec<TraceUpdate>, held: impl Send + Sync + 'static) -> Self {
         let mut numbered: Vec<_> = updates.into_iter().enumerate().collect();
         numbered.sort_by(|(_, left), (_, right)| left.trace_id.cmp(&right.trace_id));
         let (origin, updates) = numbered.into_iter().unzip();
-        Self { updates, origin, _held: Box::new(held) }
+        Self { updates, origin, held: Some(Box::new(held)) }
+    }
+
+    /// Drops what the caller wants to be told by that another batch may come.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn release(&mut self) {
+        self.held = None;
     }
 
     /// Bytes of the spans' content.
+    #[cfg(feature = "sqlite")]
     pub(super) fn bytes(&self) -> usize {
         self.updates.iter().flat_map(|update| &update.spans).map(|span| span.content.len()).sum()
     }
@@ -138,7 +145,7 @@ fn place<'a>(mut write: TraceWrite<'a>, experiments: &Experiments) -> Result<Tra
     Ok(write)
 }
 
-/// The transactions still to do, and what has been refused so far.
+/// The parts of a batch that are still to be written, and what has been refused so far.
 pub(super) struct Work<'a> {
     batch: &'a Batch,
     pending: Vec<Range<usize>>,
@@ -146,14 +153,14 @@ pub(super) struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    /// One transaction for everything.
+    /// Everything at once.
     pub(super) fn new(batch: &'a Batch) -> Self {
         let everything = 0..batch.updates.len();
         let pending = if everything.is_empty() { Vec::new() } else { vec![everything] };
         Self { batch, pending, refused: Vec::new() }
     }
 
-    /// The updates of the next transaction.
+    /// The updates that are written next.
     pub(super) fn next(&mut self) -> Option<Range<usize>> {
         self.pending.pop()
     }

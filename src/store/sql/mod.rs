@@ -1,7 +1,7 @@
 //! MLflow's own database: SQLite or PostgreSQL.
 //!
 //! ```text
-//! write(updates) ─> Batch: sorted by trace ─> one transaction:
+//! write(updates) ─> Batch: sorted by trace ─> a transaction, which calls share in SQLite:
 //!                        ^                      lock and read what is stored
 //!                        │                      merge (mapping)
 //!                        └── halved, if the ─── write in bulk, in primary-key order
@@ -108,7 +108,7 @@ impl SqlStore {
         Ok(Self { backend })
     }
 
-    /// Writes updates in one transaction, and returns those that were refused. What is not refused
+    /// Writes updates in a transaction, and returns those that were refused. What is not refused
     /// is durable when this returns.
     ///
     /// Writing the same updates again changes nothing but the traces' payload generation, so a
@@ -121,8 +121,8 @@ impl SqlStore {
         self.write_holding(updates, ()).await
     }
 
-    /// As [`SqlStore::write`], and drops `held` as soon as the updates take no memory any more. With SQLite that is
-    /// before they are durable: calls that come until then share the transaction.
+    /// As [`SqlStore::write`], and drops `held` when another call is useful: at the end, but with SQLite when it
+    /// begins, as a call that waits by then shares the transaction.
     ///
     /// # Errors
     ///

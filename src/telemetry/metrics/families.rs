@@ -185,7 +185,7 @@ impl Families {
         );
         registry.register_with_unit(
             "exporter_write_duration",
-            "Time of one transaction or request",
+            "Time from the making of a batch until it is committed, or answered by a server",
             Unit::Seconds,
             self.write.clone(),
         );

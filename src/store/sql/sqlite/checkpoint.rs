@@ -7,7 +7,8 @@
 //!
 //! A log begins anew only when all of it has been moved, which never happens while commits go on. So
 //! the thread moves what there is, then what came meanwhile, and the writer itself moves the little
-//! that is left.
+//! that is left. A backlog adds more than that with each commit: its log grows to 512 MiB, until the
+//! writer waits for the thread and moves what one transaction has left.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};

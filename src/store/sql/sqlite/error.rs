@@ -11,7 +11,13 @@ pub(super) fn failure(error: Error) -> Failure {
         Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) => {
             Failure::Data(format!("the database refuses it: {error}"))
         }
-        _ if matches!(error, Error::ToSqlConversionFailure(_) | Error::FromSqlConversionFailure(..)) => {
+        _ if matches!(
+            error,
+            Error::ToSqlConversionFailure(_)
+                | Error::FromSqlConversionFailure(..)
+                | Error::InvalidColumnType(..)
+        ) =>
+        {
             Failure::Data(error.to_string())
         }
         _ => Failure::Store(store_error(error)),

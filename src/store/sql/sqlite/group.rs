@@ -7,9 +7,13 @@
 //!
 //! Ids are random, so a batch changes as many pages of the indexes as it has traces. Pages that
 //! several batches change are logged once, and the medium is waited for once.
+//!
+//! Data that the database itself refuses, which the mapping hardly leaves any of, rolls the batches
+//! before it back, too, and their callers try again. From then on, for a while, each batch has a
+//! savepoint, which costs a sixth of the rate, and can be undone alone.
 
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -21,79 +25,114 @@ use crate::store::sql::batch::{Batch, Plan, Work};
 use crate::store::sql::revision::check;
 use crate::store::sql::{Failure, RefusedUpdate};
 
-/// A transaction ends with the batch that brings it to so many bytes of spans: about a second of
-/// writing. Another writer of the file waits so long, and MLflow's sessions wait for 20 seconds.
+/// A transaction ends with the batch that brings it to so many bytes of spans, or to
+/// [`LONG_TIME`]: another writer of the file waits so long.
 pub(super) const LONG_BYTES: usize = 48 << 20;
 
-/// The file is left to other writers for so long after a transaction that more batches wait for. SQLite
+/// MLflow's own sessions wait for 20 seconds.
+const LONG_TIME: Duration = Duration::from_secs(1);
+
+/// The file is left to other writers for so long after a transaction that took ten times as long. SQLite
 /// has no queue of writers: they look every 100 ms, and would hardly ever find it free.
 const TURN_OF_OTHERS: Duration = Duration::from_millis(25);
 
+/// How many batches have a savepoint after the database has refused data.
+const CAREFUL_BATCHES: usize = 10_000;
+
 type Outcome = Result<Vec<RefusedUpdate>, StoreError>;
+
+/// What a merge refused: parts of the batch, and why.
+type Refusals = Vec<(Range<usize>, String)>;
 
 /// The batches of the open transaction.
 #[derive(Default)]
 pub(super) struct Group {
     answers: Vec<(oneshot::Sender<Outcome>, Vec<RefusedUpdate>)>,
+    begun: Option<Instant>,
     bytes: usize,
+    careful: usize,
 }
 
 impl Group {
-    /// Whether a transaction is open.
-    pub(super) fn is_open(&self) -> bool {
-        !self.answers.is_empty()
-    }
-
     /// Adds a batch, which is answered once the transaction is committed.
-    pub(super) fn write(&mut self, database: &mut Database, batch: &Batch, answer: oneshot::Sender<Outcome>) {
-        match add(database, batch, self.is_open()) {
+    pub(super) fn write(
+        &mut self,
+        database: &mut Database,
+        mut batch: Batch,
+        answer: oneshot::Sender<Outcome>,
+    ) {
+        batch.release();
+        let mut added = self.add(database, &batch);
+        if let Err(Failure::Data(reason)) = &added {
+            // The others are not to blame, but their rows are gone with those of this batch.
+            self.fail(database, &StoreError::retry(rolled_back_with(reason)));
+            self.careful = CAREFUL_BATCHES;
+            added = self.add(database, &batch);
+        }
+        match added {
             Ok(refused) => {
                 self.bytes += batch.bytes();
                 self.answers.push((answer, refused));
             }
-            Err(failure) => {
-                roll_back(database);
-                let (own, others) = match failure {
-                    // The others are not to blame, but their rows are gone with those of this batch.
-                    Failure::Data(reason) => (alone(database, batch), StoreError::retry(shared(&reason))),
-                    Failure::Conflict(reason) => (Err(StoreError::retry(&reason)), StoreError::retry(reason)),
-                    Failure::Store(error) => {
-                        let others = error.again();
-                        (Err(error), others)
-                    }
-                };
-                // A caller that has gone needs no answer, here and below.
-                let _ = answer.send(own);
-                self.fail(&others);
+            Err(Failure::Data(reason) | Failure::Conflict(reason)) => {
+                self.answers.push((answer, Vec::new()));
+                self.fail(database, &StoreError::retry(reason));
+            }
+            Err(Failure::Store(error)) => {
+                self.answers.push((answer, Vec::new()));
+                self.fail(database, &error);
             }
         }
-        if self.bytes >= LONG_BYTES {
+        drop(batch);
+        let is_long = self.begun.is_some_and(|begun| begun.elapsed() >= LONG_TIME);
+        if is_long || self.bytes >= LONG_BYTES {
             self.commit(database);
-            leave_to_others();
         }
     }
 
     /// Commits, and answers for each batch.
     pub(super) fn commit(&mut self, database: &mut Database) {
-        if !self.is_open() {
+        let Some(begun) = self.begun else { return };
+        let committed = database
+            .check_unmoved()
+            .and_then(|()| database.connection.execute_batch("COMMIT").map_err(store_error));
+        if let Err(error) = committed {
+            self.fail(database, &error);
             return;
         }
-        match database.connection.execute_batch("COMMIT") {
-            Ok(()) => {
-                database.note_commit();
-                self.bytes = 0;
-                for (answer, refused) in self.answers.drain(..) {
-                    let _ = answer.send(Ok(refused));
-                }
-            }
-            Err(error) => {
-                roll_back(database);
-                self.fail(&store_error(error));
-            }
+        database.note_commit();
+        self.begun = None;
+        self.bytes = 0;
+        for (answer, refused) in self.answers.drain(..) {
+            // A caller that has gone needs no answer, here and below.
+            let _ = answer.send(Ok(refused));
+        }
+        if begun.elapsed() >= 10 * TURN_OF_OTHERS {
+            leave_to_others();
         }
     }
 
-    fn fail(&mut self, error: &StoreError) {
+    /// Writes a batch into the transaction, and begins that where it has to.
+    fn add(&mut self, database: &mut Database, batch: &Batch) -> Result<Vec<RefusedUpdate>, Failure> {
+        if self.begun.is_none() {
+            begin(database)?;
+            self.begun = Some(Instant::now());
+        }
+        let rows = if self.careful > 0 { rows_or_nothing } else { rows };
+        self.careful = self.careful.saturating_sub(1);
+        let mut work = Work::new(batch);
+        while let Some(range) = work.next() {
+            for (range, reason) in rows(database, batch, range)? {
+                work.refuse(range, &reason);
+            }
+        }
+        Ok(work.into_refused())
+    }
+
+    /// Rolls back, and tells every batch why.
+    fn fail(&mut self, database: &Database, error: &StoreError) {
+        roll_back(database);
+        self.begun = None;
         self.bytes = 0;
         for (answer, _) in self.answers.drain(..) {
             let _ = answer.send(Err(error.again()));
@@ -106,57 +145,8 @@ fn leave_to_others() {
     std::thread::sleep(TURN_OF_OTHERS);
 }
 
-fn shared(reason: &str) -> String {
+fn rolled_back_with(reason: &str) -> String {
     format!("rolled back with other spans that were sent at the same time, and were refused: {reason}")
-}
-
-/// Writes a batch into the open transaction, or into a new one; returns what the merge refused.
-fn add(database: &mut Database, batch: &Batch, is_open: bool) -> Result<Vec<RefusedUpdate>, Failure> {
-    if !is_open {
-        begin(database)?;
-    }
-    let mut work = Work::new(batch);
-    while let Some(range) = work.next() {
-        for (range, reason) in rows(database, batch, range)? {
-            work.refuse(range, &reason);
-        }
-    }
-    Ok(work.into_refused())
-}
-
-/// Writes a batch that holds data that the database refuses, in as many transactions as that takes.
-fn alone(database: &mut Database, batch: &Batch) -> Outcome {
-    let mut work = Work::new(batch);
-    while let Some(range) = work.next() {
-        match transact(database, batch, range.clone()) {
-            Ok(refused) => {
-                for (range, reason) in refused {
-                    work.refuse(range, &reason);
-                }
-            }
-            Err(failure) => {
-                roll_back(database);
-                match failure {
-                    Failure::Data(reason) => work.refuse(range, &reason),
-                    Failure::Conflict(reason) => return Err(StoreError::retry(reason)),
-                    Failure::Store(error) => return Err(error),
-                }
-            }
-        }
-    }
-    Ok(work.into_refused())
-}
-
-fn transact(
-    database: &mut Database,
-    batch: &Batch,
-    range: Range<usize>,
-) -> Result<Vec<(Range<usize>, String)>, Failure> {
-    begin(database)?;
-    let refused = rows(database, batch, range)?;
-    database.connection.execute_batch("COMMIT").map_err(failure)?;
-    database.note_commit();
-    Ok(refused)
 }
 
 fn begin(database: &Database) -> Result<(), Failure> {
@@ -169,18 +159,29 @@ fn begin(database: &Database) -> Result<(), Failure> {
     check(revision.as_deref()).map_err(Failure::Store)
 }
 
-/// Merges a part of a batch with what is stored, and writes it; returns what the merge refused.
-fn rows(
-    database: &Database,
-    batch: &Batch,
-    range: Range<usize>,
-) -> Result<Vec<(Range<usize>, String)>, Failure> {
+/// Merges a part of a batch with what is stored, and writes it.
+fn rows(database: &Database, batch: &Batch, range: Range<usize>) -> Result<Refusals, Failure> {
     let (connection, groups) = (&database.connection, batch.traces(range));
     let stored = read::stored(connection, &groups).map_err(failure)?;
     let experiments = read::experiments(connection, &groups, &stored).map_err(failure)?;
     let plan = Plan::new(&groups, stored, &experiments);
     write::all(connection, &plan.writes).map_err(failure)?;
     Ok(plan.refused)
+}
+
+/// The same, and nothing of it is left where the database refuses the data.
+fn rows_or_nothing(database: &Database, batch: &Batch, range: Range<usize>) -> Result<Refusals, Failure> {
+    let run = |sql| database.connection.execute_batch(sql).map_err(failure);
+    run("SAVEPOINT part")?;
+    match rows(database, batch, range.clone()) {
+        // After some errors SQLite has rolled back everything, and the savepoint is gone.
+        Err(Failure::Data(reason)) if !database.connection.is_autocommit() => {
+            run("ROLLBACK TO part; RELEASE part")?;
+            Ok(vec![(range, reason)])
+        }
+        Err(failure) => Err(failure),
+        Ok(refused) => run("RELEASE part").map(|()| refused),
+    }
 }
 
 /// Ends a transaction that failed, unless SQLite has done so itself.

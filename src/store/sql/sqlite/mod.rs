@@ -122,7 +122,7 @@ fn run(mut database: Database, jobs: &Receiver<Job>) {
     let mut group = Group::default();
     loop {
         match next(&mut database, &mut group, jobs) {
-            Ok(Job::Write(batch, done)) => group.write(&mut database, &batch, done),
+            Ok(Job::Write(batch, done)) => group.write(&mut database, batch, done),
             Ok(Job::Run(job)) => {
                 group.commit(&mut database);
                 job(&mut database);
