@@ -21,6 +21,7 @@ def arguments():
     made.add_argument("--rounds", type=int, default=3, help="how often each is measured; the ratio is that of the medians")
     made.add_argument("--mlflow-workers", type=int, default=4, help="worker processes of MLflow's server; 4 is its default")
     made.add_argument("--skip-rest", action="store_true")
+    made.add_argument("--without-queue", action="store_true", help="answer each request after its transaction, as MLflow does")
     made.add_argument("--queues", action="store_true", help="only compare the queues: fsynced, written, memory, none")
     return made.parse_args()
 
@@ -92,7 +93,8 @@ def compare(kind: str, load: Load, folder: Path, database):
         rates["mlflow"].append(baseline["spans_per_second"])
         for protocol in ("http", "grpc"):
             uri = database()
-            result, more = measure_gateway(load, folder / f"gateway-{protocol}-{number}", uri, protocol)
+            queue = {"sending_queue": {"enabled": False}} if load.options.without_queue else {}
+            result, more = measure_gateway(load, folder / f"gateway-{protocol}-{number}", uri, protocol, **queue)
             bytes_per_row = query(uri, "SELECT avg(length(content)) FROM spans")[0][0]
             discard(uri)
             line(f"otel-mlflow, {protocol}", result, f"{more}   rows of {bytes_per_row:,.0f} bytes")

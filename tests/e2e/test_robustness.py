@@ -226,13 +226,13 @@ def test_wrong_server_credentials(user, workspace, gateway):
 
 
 def limit_file_size():
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6_000_000, 6_000_000))
     # As on a full disk the write fails, instead of the process being killed.
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 
 def test_disk_full(empty_database, gateway):
-    """No file may grow over 3 MB. What was accepted is there, what does not fit is refused, and reads still work."""
+    """No file may grow over 6 MB, of which an empty database takes half. What was accepted is there, what does not fit is refused, and reads still work."""
     uri = empty_database("sqlite")
     running = gateway(uri, popen={"preexec_fn": limit_file_size}, sending_queue=UNQUEUED)
     kept, refusals = [], 0

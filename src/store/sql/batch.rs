@@ -16,7 +16,8 @@ pub(super) struct Batch {
     updates: Vec<TraceUpdate>,
     /// For each update, its index in the caller's list.
     origin: Vec<usize>,
-    /// The caller's, see [`Batch::release`].
+    /// The caller's, dropped with the updates if it is not released before.
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "dropped with the updates"))]
     held: Option<Box<dyn Send + Sync>>,
 }
 

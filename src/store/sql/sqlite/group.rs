@@ -10,7 +10,7 @@
 //!
 //! Data that the database itself refuses, which the mapping hardly leaves any of, rolls the batches
 //! before it back, too, and their callers try again. From then on, for a while, each batch has a
-//! savepoint, which costs a sixth of the rate, and can be undone alone.
+//! savepoint and can be undone alone, which costs a sixth of the rate and a temporary file.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -25,16 +25,18 @@ use crate::store::sql::batch::{Batch, Plan, Work};
 use crate::store::sql::revision::check;
 use crate::store::sql::{Failure, RefusedUpdate};
 
-/// A transaction ends with the batch that brings it to so many bytes of spans, or to
-/// [`LONG_TIME`]: another writer of the file waits so long.
+/// A transaction ends with the batch that brings it to so many bytes of spans, or to [`LONG_TIME`].
 pub(super) const LONG_BYTES: usize = 48 << 20;
 
-/// MLflow's own sessions wait for 20 seconds.
 const LONG_TIME: Duration = Duration::from_secs(1);
 
-/// The file is left to other writers for so long after a transaction that took ten times as long. SQLite
-/// has no queue of writers: they look every 100 ms, and would hardly ever find it free.
-const TURN_OF_OTHERS: Duration = Duration::from_millis(25);
+/// After so much time in transactions the file is left to other writers for [`TURN_OF_OTHERS`]. MLflow's
+/// sessions wait for 20 seconds.
+const TURN_OF_OURS: Duration = Duration::from_secs(3);
+
+/// SQLite has no queue of writers: who waits looks every 100 ms, and would hardly ever find the file free
+/// between two transactions.
+const TURN_OF_OTHERS: Duration = Duration::from_millis(110);
 
 /// How many batches have a savepoint after the database has refused data.
 const CAREFUL_BATCHES: usize = 10_000;
@@ -50,6 +52,8 @@ pub(super) struct Group {
     answers: Vec<(oneshot::Sender<Outcome>, Vec<RefusedUpdate>)>,
     begun: Option<Instant>,
     bytes: usize,
+    /// The time in transactions since others had their turn.
+    held: Duration,
     careful: usize,
 }
 
@@ -107,7 +111,9 @@ impl Group {
             // A caller that has gone needs no answer, here and below.
             let _ = answer.send(Ok(refused));
         }
-        if begun.elapsed() >= 10 * TURN_OF_OTHERS {
+        self.held += begun.elapsed();
+        if self.held >= TURN_OF_OURS {
+            self.held = Duration::ZERO;
             leave_to_others();
         }
     }
