@@ -1,6 +1,6 @@
 //! Batches to an MLflow server: waiting requests joined, as much at a time as it takes.
 
-use std::iter::Peekable;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,6 +10,7 @@ use super::batcher::{BatchSink, Turn, Weight};
 use super::connection::Connection;
 use super::report::{Reporter, export_error};
 use super::rest::{Payload, PreparedRequest, Server, Shipment};
+use super::route::trace_number;
 use super::runs::FollowUp;
 use crate::otlp::{Refusal, pieces};
 use crate::pipeline::{Delivered, Delivery};
@@ -46,9 +47,10 @@ impl RestSink {
     /// Sends as much at a time as the server takes.
     async fn send_batch(&self, items: Vec<PreparedRequest>) -> Vec<Delivery> {
         let mut deliveries = Vec::with_capacity(items.len());
-        let mut waiting = items.into_iter().peekable();
-        while waiting.peek().is_some() {
-            let portion = take(&mut waiting, self.portion());
+        let mut waiting = items;
+        while !waiting.is_empty() {
+            let rest = waiting.split_off(together(&waiting, self.portion()));
+            let portion = std::mem::replace(&mut waiting, rest);
             let trouble = match self.send_together(&portion).await {
                 Ok(true) => {
                     for item in portion {
@@ -66,7 +68,7 @@ impl RestSink {
             };
             if let Some(error) = trouble.filter(|_| self.retries) {
                 // The server is left alone with the rest, which was not tried and does not count as failed.
-                deliveries.extend(waiting.by_ref().map(|_| Err(export_error(&error))));
+                deliveries.extend(waiting.drain(..).map(|_| Err(export_error(&error))));
             }
         }
         deliveries
@@ -183,19 +185,26 @@ struct Pending {
     _in_flight: InFlight,
 }
 
-/// Takes requests of so many bytes together, and at least one.
-fn take(
-    waiting: &mut Peekable<impl Iterator<Item = PreparedRequest>>,
-    most_bytes: usize,
-) -> Vec<PreparedRequest> {
-    let mut bytes = 0;
-    let mut taken = Vec::new();
-    while let Some(item) = waiting.next_if(|next| taken.is_empty() || bytes + next.weight.bytes <= most_bytes)
-    {
+/// How many of the requests go together: as many as have so many bytes, and at least one.
+///
+/// No span goes twice in one request, as one that a sender has repeated would: MLflow counts the usage of both, and
+/// refuses them on PostgreSQL.
+fn together(waiting: &[PreparedRequest], most_bytes: usize) -> usize {
+    let (mut bytes, mut spans) = (0, HashSet::new());
+    let fits = |item: &&PreparedRequest| {
+        let ids = span_ids(item);
         bytes += item.weight.bytes;
-        taken.push(item);
-    }
-    taken
+        let fits = bytes <= most_bytes && spans.is_disjoint(&ids);
+        spans.extend(ids);
+        fits
+    };
+    waiting.iter().take_while(fits).count().max(1)
+}
+
+fn span_ids(item: &PreparedRequest) -> HashSet<(Option<u128>, Option<u128>)> {
+    let places =
+        item.payload.shipments().into_iter().flatten().flat_map(|shipment| pieces::places(&shipment.body));
+    places.map(|place| (trace_number(&place.span.trace_id), trace_number(&place.span.span_id))).collect()
 }
 
 /// One shipment for each destination of several requests; none where that is not possible.

@@ -18,11 +18,19 @@ use crate::telemetry::Telemetry;
 /// What the server takes at a time: three of our requests.
 const TAKES: usize = 70_000;
 
-/// Traces that a server holds, and how often its proxy gave up.
-type Taken = Arc<Mutex<(BTreeSet<Vec<u8>>, usize)>>;
+/// What became of the requests to a server.
+#[derive(Default)]
+struct Taken {
+    /// The traces that it holds.
+    traces: BTreeSet<Vec<u8>>,
+    /// How often its proxy gave up.
+    given_up: usize,
+    /// The traces of each request that it took.
+    requests: Vec<Vec<Vec<u8>>>,
+}
 
 /// A server with the experiments 0 and 7, whose proxy gives up on what is larger than it takes.
-async fn server() -> (MockServer, Taken) {
+async fn server() -> (MockServer, Arc<Mutex<Taken>>) {
     let server = MockServer::start().await;
     let version = ResponseTemplate::new(200).set_body_string("3.17.2");
     Mock::given(path("/version")).respond_with(version).mount(&server).await;
@@ -40,7 +48,7 @@ async fn server() -> (MockServer, Taken) {
         .respond_with(ResponseTemplate::new(404).set_body_json(&unknown))
         .mount(&server)
         .await;
-    let taken = Taken::default();
+    let taken = Arc::<Mutex<Taken>>::default();
     let taking = Arc::clone(&taken);
     let answer = move |request: &Request| {
         if request.body.is_empty() {
@@ -53,11 +61,14 @@ async fn server() -> (MockServer, Taken) {
         let answer = |status| ResponseTemplate::new(status).set_delay(Duration::from_millis(20));
         let mut taking = taking.lock().unwrap();
         if request.body.len() > TAKES {
-            taking.1 += 1;
+            taking.given_up += 1;
             return answer(504);
         }
         let decoded = ExportTraceServiceRequest::decode(request.body.as_slice()).unwrap();
-        taking.0.extend(pieces::places(&decoded).into_iter().map(|place| place.span.trace_id.clone()));
+        let traces: Vec<_> =
+            pieces::places(&decoded).into_iter().map(|place| place.span.trace_id.clone()).collect();
+        taking.traces.extend(traces.iter().cloned());
+        taking.requests.push(traces);
         answer(200)
     };
     Mock::given(method("POST")).and(path("/v1/traces")).respond_with(answer).mount(&server).await;
@@ -125,8 +136,25 @@ async fn a_backlog_goes_to_the_server_in_portions_that_it_takes() {
     }
     exporter.shutdown().await;
     let taken = taken.lock().unwrap();
-    assert!(taken.1 > 0, "the server did not give up on anything: there was no backlog");
-    assert_eq!(taken.0.len(), 60);
+    assert!(taken.given_up > 0, "the server did not give up on anything: there was no backlog");
+    assert_eq!(taken.traces.len(), 60);
+}
+
+/// Scenario: a sender missed the answer and repeats its request, and both wait while the server is busy.
+#[tokio::test]
+async fn a_request_that_is_repeated_does_not_go_together_with_its_repetition() {
+    let (server, taken) = server().await;
+    let exporter = exporter(&server).await;
+    let traces = [1, 2, 2, 3];
+    let requests = traces.map(|trace| request(trace, RequestMetadata::default())).to_vec();
+    assert_eq!(export(&exporter, requests).await.len(), 0);
+    exporter.shutdown().await;
+    let requests = &taken.lock().unwrap().requests;
+    assert_eq!(requests.concat().len(), traces.len());
+    assert!(requests.iter().any(|traces| traces.len() > 1), "nothing was joined: {requests:?}");
+    for traces in requests {
+        assert_eq!(BTreeSet::from_iter(traces).len(), traces.len(), "{requests:?}");
+    }
 }
 
 /// Scenario: one client names an experiment that was deleted for good, or of another server.
@@ -140,7 +168,7 @@ async fn an_experiment_that_does_not_exist_is_no_trouble_of_others() {
     let mut requests: Vec<_> = (1..=3).map(|trace| request(trace, RequestMetadata::default())).collect();
     requests.push(request(4, named));
     assert_eq!(export(&exporter, requests).await.len(), 0);
-    assert_eq!(taken.lock().unwrap().0.len(), 4, "one of them in the fallback experiment");
+    assert_eq!(taken.lock().unwrap().traces.len(), 4, "one of them in the fallback experiment");
     let (ack, delivery) = ack_channel();
     exporter.export(request(5, elsewhere), ack).await;
     let delivered = delivery.await.unwrap();
