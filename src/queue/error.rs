@@ -97,6 +97,12 @@ pub enum QueueError {
         #[source]
         source: Arc<io::Error>,
     },
+    /// A record is not what was written any more.
+    #[error("the disk of the queue has damaged a record of {segment}: check the disk")]
+    Damaged {
+        /// The file.
+        segment: String,
+    },
     /// The state of the cursors could not be written: a restart would deliver more again than it should.
     #[error("the disk of the queue failed to take the state of cursor `{cursor}`: check the disk")]
     Persist {

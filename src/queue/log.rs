@@ -12,6 +12,7 @@ use super::commit::WRITER;
 use super::cursor::Cursor;
 use super::disk::Disk;
 use super::options::{Durability, Options, WhenFull};
+use super::origin::Origin;
 use super::reader::Reader;
 use super::record::HEADER_BYTES;
 use super::recovery::{self, Recovery};
@@ -166,6 +167,16 @@ impl Log {
     /// If the options do not name the cursor, or it has a reader already.
     pub fn reader(&self, cursor: &str) -> Result<Reader, QueueError> {
         Reader::new(&self.shared, cursor)
+    }
+
+    /// Reads a record again that a reader gave and nobody has acknowledged yet. Reads from a file, so it may block.
+    ///
+    /// # Errors
+    ///
+    /// The medium fails to give it, which may pass; it is [damaged](QueueError::Damaged); or a limit has taken it,
+    /// and with it its file.
+    pub fn read_again(&self, origin: &Origin) -> Result<Bytes, QueueError> {
+        self.shared.read_again(origin)
     }
 
     /// Wakes those who wait for [`Reader::changed`], though there is nothing new: so that they look whether they

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::QueueError;
 use super::damage;
 use super::event::Changed;
+use super::origin::Origin;
 use super::place::Place;
 use super::scan::{Found, Scanner};
 use super::segment::SegmentId;
@@ -35,6 +36,8 @@ pub struct Record {
     pub appended: Duration,
     /// What was appended.
     pub payload: Bytes,
+    /// Where it can be read again.
+    pub origin: Origin,
 }
 
 /// Reads the records of a cursor in order.
@@ -104,7 +107,9 @@ impl Reader {
                     self.lose(None, range);
                     None
                 }
-                Place::Memory { sequence, time, payload } => self.hand_out(sequence, time, payload),
+                Place::Memory { sequence, time, payload } => {
+                    self.hand_out(sequence, time, payload.clone(), Origin::memory(payload))
+                }
                 Place::File { id, limit, wanted } => self.read(id, limit, wanted)?,
             };
             if record.is_some() {
@@ -131,7 +136,7 @@ impl Reader {
     }
 
     /// Gives out a record, unless it needs no delivery.
-    fn hand_out(&mut self, sequence: u64, time: u64, payload: Bytes) -> Option<Record> {
+    fn hand_out(&mut self, sequence: u64, time: u64, payload: Bytes, origin: Origin) -> Option<Record> {
         self.next = sequence + 1;
         let oldest = self.shared.oldest_allowed();
         let mut state = self.shared.state();
@@ -143,6 +148,7 @@ impl Reader {
             position: Position(sequence),
             appended: Duration::from_millis(time),
             payload,
+            origin,
         })
     }
 
@@ -167,11 +173,17 @@ impl Reader {
             Err(error) => return self.failed(id, error).map(|()| None),
         };
         scanner.window().tolerant = false;
+        let end = scanner.offset();
         self.well();
         match found {
             Found::Record(header, payload) => {
                 self.lose(Some(id), wanted.start..header.sequence);
-                return Ok(self.hand_out(header.sequence, header.time, payload));
+                return Ok(self.hand_out(
+                    header.sequence,
+                    header.time,
+                    payload,
+                    Origin::file(id, end, header),
+                ));
             }
             Found::Payload(header, offset) => {
                 self.damaged(id, offset..offset + header.record_bytes());
@@ -187,12 +199,7 @@ impl Reader {
     fn scanner(&mut self, id: SegmentId) -> io::Result<&mut Scanner> {
         let open = match self.open.take() {
             Some(open) if open.0 == id => open,
-            _ => {
-                let path =
-                    self.shared.directory.iter().map(|directory| directory.join(id.file_name())).next();
-                let file = self.shared.disk.open(&path.ok_or(io::ErrorKind::NotFound)?)?;
-                (id, Scanner::new(file, id.tag))
-            }
+            _ => (id, Scanner::new(self.shared.open_segment(id)?, id.tag)),
         };
         Ok(&mut self.open.insert(open).1)
     }

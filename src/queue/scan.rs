@@ -35,6 +35,11 @@ impl Scanner {
         Self { window: Window::new(file), tag, offset: 0 }
     }
 
+    /// A place in a file.
+    pub(super) fn at(offset: u64, file: Box<dyn DiskFile>, tag: u64) -> Self {
+        Self { offset, ..Self::new(file, tag) }
+    }
+
     /// What the headers of this file are checked with.
     pub(super) fn tag(&self) -> u64 {
         self.tag

@@ -1,13 +1,15 @@
 //! What a log, its threads and its readers share.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::active::Active;
-use super::disk::Disk;
+use super::disk::{Disk, DiskFile};
 use super::event::Event;
 use super::flood::Floods;
 use super::options::Options;
+use super::segment::SegmentId;
 use super::state::State;
 
 /// What a log, its threads and its readers share. Locks are taken in the order `upkeep`, `io`, `state`.
@@ -70,6 +72,12 @@ impl Shared {
     /// The right to write.
     pub(super) fn io(&self) -> MutexGuard<'_, Io> {
         self.io.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The file of a segment.
+    pub(super) fn open_segment(&self, id: SegmentId) -> io::Result<Box<dyn DiskFile>> {
+        let directory = self.directory.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        self.disk.open(&directory.join(id.file_name()))
     }
 
     /// Milliseconds since the Unix epoch.

@@ -126,7 +126,7 @@ pub struct BatchConfig {
 
 impl Default for BatchConfig {
     fn default() -> Self {
-        Self { max_spans: 8_192, max_bytes: 8 << 20 }
+        Self { max_spans: 8_192, max_bytes: 4 << 20 }
     }
 }
 

@@ -9,12 +9,14 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::dead_letter::{DeadLetter, DeadLetterError, UNREADABLE};
+use super::explain;
+use super::parcel::Parcel;
 use super::record::{RecordError, StoredRequest};
 use super::shared::Shared;
 use super::window::Slot;
 use crate::otlp::footprint;
 use crate::pipeline::{Delivered, DeliveryFuture, ExportError, TraceRequest, ack_channel};
-use crate::queue::{Position, Record};
+use crate::queue::{Position, QueueError, Record};
 
 /// Above this size, decoding would hold a worker of the runtime for milliseconds.
 const LARGE_BYTES: usize = 256 << 10;
@@ -36,40 +38,24 @@ enum Fate {
 
 /// Delivers a record and acknowledges it; one that is not acknowledged is delivered after a restart.
 pub(super) async fn deliver(shared: Arc<Shared>, record: Record, slot: Slot) {
-    let _slot = slot;
-    shared.watch_over("queue_delivery", deliver_one(&shared, record)).await;
+    shared.watch_over("queue_delivery", deliver_one(&shared, record, slot)).await;
 }
 
-async fn deliver_one(shared: &Shared, record: Record) {
-    let payload = record.payload.clone();
-    let (request, fate) = match StoredRequest::parse(record.payload) {
-        Ok(request) => {
-            let fate = shared.until_settled(&request, record.position).await;
-            (request, fate)
+async fn deliver_one(shared: &Arc<Shared>, record: Record, slot: Slot) {
+    let position = record.position;
+    let settled = match Parcel::new(&record, slot) {
+        Ok(parcel) => {
+            // Its payload is the parcel's to drop.
+            drop(record);
+            shared.settle(parcel).await
         }
         Err(error) => {
-            let unreadable = StoredRequest { spans: 0, metadata: Default::default(), body: payload };
-            (unreadable, Fate::Dead { kind: UNREADABLE, reason: error.to_string() })
+            let unreadable = StoredRequest { spans: 0, metadata: Default::default(), body: record.payload };
+            shared.bury(&unreadable, UNREADABLE, &error.to_string(), 0).await
         }
-    };
-    let settled = match fate {
-        Fate::Stopped => false,
-        Fate::Unwanted => {
-            shared.settled.notify_waiters();
-            false
-        }
-        Fate::Delivered(delivered) if delivered.refused_spans() == 0 => {
-            shared.metrics.delivered(request.body.len());
-            true
-        }
-        Fate::Delivered(delivered) => {
-            let reason = reasons(&delivered);
-            shared.bury(&request, "partial_success", &reason, delivered.refused_spans()).await
-        }
-        Fate::Dead { kind, reason } => shared.bury(&request, kind, &reason, request.spans).await,
     };
     if settled {
-        shared.acker.ack(record.position);
+        shared.acker.ack(position);
         shared.settled.notify_waiters();
     }
 }
@@ -83,8 +69,32 @@ fn reasons(delivered: &Delivered) -> String {
 }
 
 impl Shared {
+    /// Brings a request to its end; says whether it needs to stay in the log no longer.
+    async fn settle(self: &Arc<Self>, mut parcel: Parcel) -> bool {
+        match self.until_settled(&mut parcel).await {
+            Fate::Stopped => false,
+            Fate::Unwanted => {
+                self.settled.notify_waiters();
+                false
+            }
+            Fate::Delivered(delivered) if delivered.refused_spans() == 0 => {
+                self.metrics.delivered(parcel.bytes);
+                true
+            }
+            Fate::Delivered(delivered) => {
+                let reason = reasons(&delivered);
+                self.set_aside(parcel, "partial_success", &reason, delivered.refused_spans()).await
+            }
+            Fate::Dead { kind, reason } => {
+                let spans = parcel.spans;
+                self.set_aside(parcel, kind, &reason, spans).await
+            }
+        }
+    }
+
     /// Tries until the destination has taken or refused the request, the time for it is over, or the process stops.
-    async fn until_settled(&self, request: &StoredRequest, position: Position) -> Fate {
+    async fn until_settled(self: &Arc<Self>, parcel: &mut Parcel) -> Fate {
+        let position = parcel.position;
         let mut backoff = Backoff::new(self.retry);
         let mut first_failure = None;
         loop {
@@ -92,7 +102,7 @@ impl Shared {
                 biased;
                 () = self.stop.cancelled() => return Fate::Stopped,
                 () = self.until_unwanted(position) => return Fate::Unwanted,
-                given = self.give(request) => given,
+                given = self.give(parcel) => given,
             };
             let delivery = match given {
                 // What the destination has is waited for, whatever the log says of it meanwhile.
@@ -141,9 +151,13 @@ impl Shared {
     }
 
     /// Gives the request to the exporter, once that may be asked; what is returned waits for its answer.
-    async fn give(&self, request: &StoredRequest) -> Result<DeliveryFuture, ExportError> {
+    async fn give(self: &Arc<Self>, parcel: &mut Parcel) -> Result<DeliveryFuture, ExportError> {
         // What is decoded takes a multiple of its bytes, so that few are at a time.
         let _turn = self.turns.acquire().await;
+        let request = parcel.request(self).await.map_err(|error| match error {
+            QueueError::Damaged { .. } => ExportError::reject(explain(&error)),
+            _ => ExportError::retry(explain(&error)),
+        })?;
         let mut decoded = decode(request).await?;
         decoded.held = self.memory.hold(footprint(&decoded.body));
         let (ack, delivery) = ack_channel();
@@ -151,7 +165,39 @@ impl Shared {
         if AssertUnwindSafe(exporting).catch_unwind().await.is_err() {
             return Err(ExportError::reject("the exporter panicked over this request; please report it"));
         }
+        parcel.taken();
         Ok(delivery)
+    }
+
+    /// Sets a request aside that cannot be delivered, which may have to be read again for it. Says whether it needs to
+    /// stay in the log no longer.
+    async fn set_aside(
+        self: &Arc<Self>,
+        mut parcel: Parcel,
+        kind: &'static str,
+        reason: &str,
+        spans: usize,
+    ) -> bool {
+        loop {
+            match parcel.request(self).await {
+                Ok(request) => return self.bury(&request, kind, reason, spans).await,
+                Err(error @ QueueError::Damaged { .. }) => {
+                    self.metrics.dropped_spans("damaged", spans, parcel.bytes);
+                    self.say_lost("damaged", spans, reason, &explain(&error));
+                    return true;
+                }
+                Err(error) => self.dead_letter_trouble(Some(explain(&error))),
+            }
+            if !self.pause().await {
+                return false;
+            }
+        }
+    }
+
+    /// Waits before something is tried again that is not the destination's fault; not if the process stops.
+    async fn pause(&self) -> bool {
+        let pause = tokio::time::sleep(self.retry.max_interval);
+        self.stop.run_until_cancelled(pause).await.is_some()
     }
 
     /// Sets a request aside that cannot be delivered. Says whether it needs to stay in the log no longer.
@@ -181,8 +227,7 @@ impl Shared {
                 Ok(Err(error)) => self.dead_letter_trouble(Some(error.to_string())),
                 Err(error) => self.dead_letter_trouble(Some(error.to_string())),
             }
-            let pause = tokio::time::sleep(self.retry.max_interval);
-            if self.stop.run_until_cancelled(pause).await.is_none() {
+            if !self.pause().await {
                 return false;
             }
         }
@@ -190,12 +235,11 @@ impl Shared {
 }
 
 /// Decodes on this thread if that is quick, else on a blocking one.
-async fn decode(request: &StoredRequest) -> Result<TraceRequest, ExportError> {
+async fn decode(request: StoredRequest) -> Result<TraceRequest, ExportError> {
     let unreadable = |error: RecordError| ExportError::reject(error.to_string());
     if request.body.len() <= LARGE_BYTES {
         return request.decode().map_err(unreadable);
     }
-    let request = request.clone();
     let decoded = tokio::task::spawn_blocking(move || request.decode()).await;
     decoded.map_err(|error| ExportError::retry(format!("decoding ended early: {error}")))?.map_err(unreadable)
 }

@@ -25,6 +25,7 @@ mod config;
 mod dead_letter;
 mod deliver;
 mod gate;
+mod parcel;
 mod read;
 mod readiness;
 mod record;

@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A bound on what was read and is not settled, in bytes; one larger request goes alone.
+/// The most bytes that are read before the exporter has taken them.
+const READ_AHEAD: usize = 4 << 20;
+
+/// A bound on what was read and is not settled, in bytes; one larger request goes alone. Only what the exporter has not
+/// taken yet is in memory here.
 #[derive(Debug)]
 pub(super) struct Window {
     state: Mutex<WindowState>,
@@ -13,6 +17,8 @@ pub(super) struct Window {
 #[derive(Debug, Default)]
 struct WindowState {
     bytes: usize,
+    /// What of them the exporter has not taken.
+    ahead: usize,
     closed: bool,
 }
 
@@ -28,7 +34,7 @@ impl Window {
     /// Blocks the thread until another request may be read; `false` when none should be any more.
     pub(super) fn wait(&self) -> bool {
         let mut state = self.state();
-        while !state.closed && state.bytes >= self.limit {
+        while !state.closed && (state.bytes >= self.limit || state.ahead >= READ_AHEAD) {
             state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         !state.closed
@@ -36,8 +42,11 @@ impl Window {
 
     /// Counts a request until what is returned is dropped.
     pub(super) fn take(self: &Arc<Self>, bytes: usize) -> Slot {
-        self.state().bytes += bytes;
-        Slot { window: Arc::clone(self), bytes }
+        let mut state = self.state();
+        state.bytes += bytes;
+        state.ahead += bytes;
+        drop(state);
+        Slot { window: Arc::clone(self), bytes, ahead: bytes }
     }
 
     /// Ends the reading.
@@ -52,6 +61,17 @@ impl Window {
 pub(super) struct Slot {
     window: Arc<Window>,
     bytes: usize,
+    ahead: usize,
+}
+
+impl Slot {
+    /// Takes note that the exporter has the request.
+    pub(super) fn taken(&mut self) {
+        let mut state = self.window.state();
+        state.ahead = state.ahead.saturating_sub(std::mem::take(&mut self.ahead));
+        drop(state);
+        self.window.freed.notify_all();
+    }
 }
 
 impl Drop for Slot {
@@ -59,7 +79,7 @@ impl Drop for Slot {
         let mut state = self.window.state();
         state.bytes = state.bytes.saturating_sub(self.bytes);
         drop(state);
-        self.window.freed.notify_all();
+        self.taken();
     }
 }
 
@@ -81,6 +101,23 @@ mod tests {
         assert!(!waiting.is_finished(), "100 bytes are still there");
         drop(_second);
         assert!(waiting.join().unwrap());
+    }
+
+    #[test]
+    fn no_more_is_read_than_the_exporter_takes() {
+        let window = Arc::new(Window::new(usize::MAX));
+        let mut first = window.take(READ_AHEAD);
+        let waiting = std::thread::spawn({
+            let window = Arc::clone(&window);
+            move || window.wait()
+        });
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert!(!waiting.is_finished(), "nothing was taken");
+        first.taken();
+        assert!(waiting.join().unwrap());
+        drop(first);
+        let state = window.state();
+        assert_eq!((state.bytes, state.ahead), (0, 0));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The whole log, on a disk that tests can break and on the real one.
 
+mod again;
 mod crash;
 mod damage;
 mod fake;

@@ -18,6 +18,7 @@ async fn a_sender_is_answered_before_the_destination_has_answered() {
     assert_eq!(inner.seen(), ["a", "b"]);
 }
 
+/// Also when it is tried again, for which it is read from the log again.
 #[tokio::test]
 async fn what_the_destination_gets_is_what_came_in() {
     let directory = tempfile::tempdir().unwrap();
@@ -30,8 +31,14 @@ async fn what_the_destination_gets_is_what_came_in() {
             &self.0
         }
         fn export(&self, request: Arc<TraceRequest>, ack: Ack) -> BoxFuture<'_, ()> {
-            self.1.lock().unwrap().push(request);
-            ack.complete(Ok(Delivered::default()));
+            let mut given = self.1.lock().unwrap();
+            given.push(request);
+            let is_first = given.len() == 1;
+            ack.complete(if is_first {
+                Err(ExportError::retry("not now"))
+            } else {
+                Ok(Delivered::default())
+            });
             Box::pin(async {})
         }
         fn shutdown(&self) -> BoxFuture<'_, ()> {
@@ -51,10 +58,38 @@ async fn what_the_destination_gets_is_what_came_in() {
     let queued = QueuedExporter::start(inner, &settings, &Telemetry::default()).await.unwrap();
     send(&queued, Arc::clone(&original)).await.unwrap();
     until_empty(&queued).await;
-    let given = given.lock().unwrap().pop().unwrap();
-    assert_eq!(given.body, original.body);
-    assert_eq!(given.metadata, original.metadata);
-    assert_eq!(given.to_protobuf(), original.to_protobuf());
+    let given = given.lock().unwrap();
+    assert_eq!(given.len(), 2);
+    for given in given.iter() {
+        assert_eq!(given.body, original.body);
+        assert_eq!(given.metadata, original.metadata);
+        assert_eq!(given.to_protobuf(), original.to_protobuf());
+    }
+}
+
+/// Scenario: the disk loses a byte of a request while the destination does not take it.
+/// Guarantees: the request is counted as lost, and holds up nothing.
+#[tokio::test]
+async fn what_is_damaged_before_it_is_tried_again_is_counted_as_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let inner = Fake::saying(Err(ExportError::retry("down")));
+    let (queued, telemetry) = start(&inner, on_disk(directory.path()), quick()).await;
+    accepted(&queued, &["damaged"]).await;
+    until("it was tried", || !inner.seen().is_empty()).await;
+    let queue = queued.shared.directory.clone().unwrap();
+    let files = std::fs::read_dir(queue).unwrap().map(|entry| entry.unwrap().path());
+    let segment =
+        files.into_iter().find(|path| path.extension().is_some_and(|end| end == "segment")).unwrap();
+    let mut content = std::fs::read(&segment).unwrap();
+    *content.last_mut().unwrap() ^= 1;
+    std::fs::write(&segment, content).unwrap();
+    until_empty(&queued).await;
+    inner.release();
+    accepted(&queued, &["good"]).await;
+    until("the next one is delivered", || inner.seen().iter().any(|name| name == "good")).await;
+    let labels = "{exporter=\"fake/1\",pipeline=\"traces\",reason=\"damaged\"}";
+    assert_eq!(metric(&telemetry, &format!("exporter_dropped_spans_total{labels}")), 2.0);
+    assert!(letters(&queued).is_empty());
 }
 
 #[tokio::test]
