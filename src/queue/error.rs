@@ -97,6 +97,12 @@ pub enum QueueError {
         #[source]
         source: Arc<io::Error>,
     },
+    /// The file of a record was deleted.
+    #[error("the queue does not have {segment} any more: a limit took it, or somebody deleted it")]
+    Gone {
+        /// The file.
+        segment: String,
+    },
     /// A record is not what was written any more.
     #[error("the disk of the queue has damaged a record of {segment}: check the disk")]
     Damaged {
@@ -142,6 +148,11 @@ impl QueueError {
         }
     }
 
+    /// Whether a file could not be read for a reason that lies not with its medium, and which somebody can mend.
+    pub fn is_the_machines(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if is_the_machines(source))
+    }
+
     /// What a failed write means to the one who appended.
     pub(super) fn of_write(source: io::Error, retry_after: Duration) -> Self {
         let full = is_full(&source);
@@ -153,4 +164,12 @@ impl QueueError {
 /// Whether the medium, or a quota on it, has no room.
 pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Whether a file cannot be opened for a reason that lies not with its medium: rights, or a limit of the machine.
+/// Somebody can mend that, so what the file has is not given up.
+pub(super) fn is_the_machines(error: &io::Error) -> bool {
+    // ENFILE and EMFILE, everywhere.
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::OutOfMemory)
+        || matches!(error.raw_os_error(), Some(23 | 24))
 }

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -173,10 +174,14 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// The medium fails to give it, which may pass; it is [damaged](QueueError::Damaged); or a limit has taken it,
-    /// and with it its file.
+    /// The medium fails to give it, which may pass; it is [damaged](QueueError::Damaged), or [gone](QueueError::Gone).
     pub fn read_again(&self, origin: &Origin) -> Result<Bytes, QueueError> {
         self.shared.read_again(origin)
+    }
+
+    /// After so much time of errors, what the medium does not give is lost.
+    pub fn read_patience(&self) -> Duration {
+        self.shared.options.read_patience
     }
 
     /// Wakes those who wait for [`Reader::changed`], though there is nothing new: so that they look whether they

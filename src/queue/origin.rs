@@ -1,5 +1,6 @@
 //! Reading a record again, so that nobody has to keep it while its delivery may still fail.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -45,10 +46,14 @@ impl Shared {
             Scanner::at(offset, file, id.tag).next(end, &(header.sequence..header.sequence + 1))
         });
         let segment = id.file_name();
-        match found {
-            Ok(Found::Record(again, payload)) if again == header => Ok(payload),
-            Ok(_) => Err(QueueError::Damaged { segment }),
-            Err(error) => Err(QueueError::Read { segment, source: Arc::new(error) }),
-        }
+        let error = match found {
+            Ok(Found::Record(again, payload)) if again == header => return Ok(payload),
+            // A file that a limit takes may be cut before it is deleted.
+            _ if !self.state().has(id) => QueueError::Gone { segment },
+            Ok(_) => QueueError::Damaged { segment },
+            Err(error) if error.kind() == ErrorKind::NotFound => QueueError::Gone { segment },
+            Err(error) => QueueError::Read { segment, source: Arc::new(error) },
+        };
+        Err(error)
     }
 }

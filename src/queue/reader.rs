@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::QueueError;
 use super::damage;
+use super::error::is_the_machines;
 use super::event::Changed;
 use super::origin::Origin;
 use super::place::Place;
@@ -265,14 +266,6 @@ impl Drop for Reader {
             cursor.outstanding.clear();
         }
     }
-}
-
-/// Whether a file cannot be opened for a reason that lies not with its medium: rights, or a limit of the machine.
-/// Somebody can mend that, so what the file has is not given up.
-fn is_the_machines(error: &io::Error) -> bool {
-    // ENFILE and EMFILE, everywhere.
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::OutOfMemory)
-        || matches!(error.raw_os_error(), Some(23 | 24))
 }
 
 /// Acknowledges records of one cursor: they need no delivery to it any more.

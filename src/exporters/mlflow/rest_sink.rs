@@ -187,9 +187,12 @@ struct Pending {
 
 /// How many of the requests go together: as many as have so many bytes, and at least one.
 ///
-/// No span goes twice in one request, as one that a sender has repeated would: MLflow counts the usage of both, and
+/// Not with a span that another of them has, too, because its sender repeated it: MLflow counts the usage of both, and
 /// refuses them on PostgreSQL.
 fn together(waiting: &[PreparedRequest], most_bytes: usize) -> usize {
+    if waiting.len() < 2 {
+        return waiting.len();
+    }
     let (mut bytes, mut spans) = (0, HashSet::new());
     let fits = |item: &&PreparedRequest| {
         let ids = span_ids(item);

@@ -9,14 +9,13 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::dead_letter::{DeadLetter, DeadLetterError, UNREADABLE};
-use super::explain;
-use super::parcel::Parcel;
+use super::parcel::{Parcel, Unread};
 use super::record::{RecordError, StoredRequest};
 use super::shared::Shared;
 use super::window::Slot;
 use crate::otlp::footprint;
 use crate::pipeline::{Delivered, DeliveryFuture, ExportError, TraceRequest, ack_channel};
-use crate::queue::{Position, QueueError, Record};
+use crate::queue::{Position, Record};
 
 /// Above this size, decoding would hold a worker of the runtime for milliseconds.
 const LARGE_BYTES: usize = 256 << 10;
@@ -30,10 +29,30 @@ enum Fate {
     Delivered(Delivered),
     /// It cannot be delivered.
     Dead { kind: &'static str, reason: String },
+    /// It could not be read to be tried again.
+    Lost { kind: &'static str, reason: String },
     /// A limit of the log took it, which counts it as lost.
     Unwanted,
     /// The process stops first.
     Stopped,
+}
+
+/// Why the exporter was not given a request.
+enum NotGiven {
+    Export(ExportError),
+    Unread(Unread),
+}
+
+impl From<ExportError> for NotGiven {
+    fn from(error: ExportError) -> Self {
+        Self::Export(error)
+    }
+}
+
+impl From<Unread> for NotGiven {
+    fn from(unread: Unread) -> Self {
+        Self::Unread(unread)
+    }
 }
 
 /// Delivers a record and acknowledges it; one that is not acknowledged is delivered after a restart.
@@ -42,15 +61,16 @@ pub(super) async fn deliver(shared: Arc<Shared>, record: Record, slot: Slot) {
 }
 
 async fn deliver_one(shared: &Arc<Shared>, record: Record, slot: Slot) {
-    let position = record.position;
-    let settled = match Parcel::new(&record, slot) {
-        Ok(parcel) => {
-            // Its payload is the parcel's to drop.
-            drop(record);
-            shared.settle(parcel).await
+    let Record { position, payload, origin, .. } = record;
+    let settled = match StoredRequest::parse(payload.clone()) {
+        Ok(read) => {
+            // The parcel lets go of it in time.
+            drop(payload);
+            shared.settle(Parcel::new(position, origin, read, slot)).await
         }
         Err(error) => {
-            let unreadable = StoredRequest { spans: 0, metadata: Default::default(), body: record.payload };
+            let _slot = slot;
+            let unreadable = StoredRequest { spans: 0, metadata: Default::default(), body: payload };
             shared.bury(&unreadable, UNREADABLE, &error.to_string(), 0).await
         }
     };
@@ -89,6 +109,10 @@ impl Shared {
                 let spans = parcel.spans;
                 self.set_aside(parcel, kind, &reason, spans).await
             }
+            Fate::Lost { kind, reason } => {
+                self.lose(&parcel, kind, parcel.spans, &reason, "a request could not be tried again");
+                true
+            }
         }
     }
 
@@ -110,7 +134,12 @@ impl Shared {
                     Some(delivery) => delivery,
                     None => return Fate::Stopped,
                 },
-                Err(error) => Err(error),
+                Err(NotGiven::Export(error)) => Err(error),
+                Err(NotGiven::Unread(Unread::Later(reason))) => Err(ExportError::Fatal { reason }),
+                Err(NotGiven::Unread(Unread::Lost { .. })) if !self.acker.is_wanted(position) => {
+                    return Fate::Unwanted;
+                }
+                Err(NotGiven::Unread(Unread::Lost { kind, reason })) => return Fate::Lost { kind, reason },
             };
             let pause = match delivery {
                 Ok(delivered) => return Fate::Delivered(delivered),
@@ -151,19 +180,17 @@ impl Shared {
     }
 
     /// Gives the request to the exporter, once that may be asked; what is returned waits for its answer.
-    async fn give(self: &Arc<Self>, parcel: &mut Parcel) -> Result<DeliveryFuture, ExportError> {
+    async fn give(self: &Arc<Self>, parcel: &mut Parcel) -> Result<DeliveryFuture, NotGiven> {
         // What is decoded takes a multiple of its bytes, so that few are at a time.
         let _turn = self.turns.acquire().await;
-        let request = parcel.request(self).await.map_err(|error| match error {
-            QueueError::Damaged { .. } => ExportError::reject(explain(&error)),
-            _ => ExportError::retry(explain(&error)),
-        })?;
-        let mut decoded = decode(request).await?;
+        let mut decoded = decode(parcel.request(self).await?).await?;
         decoded.held = self.memory.hold(footprint(&decoded.body));
         let (ack, delivery) = ack_channel();
         let exporting = async { self.inner.export(Arc::new(decoded), ack).await };
         if AssertUnwindSafe(exporting).catch_unwind().await.is_err() {
-            return Err(ExportError::reject("the exporter panicked over this request; please report it"));
+            return Err(
+                ExportError::reject("the exporter panicked over this request; please report it").into()
+            );
         }
         parcel.taken();
         Ok(delivery)
@@ -178,20 +205,31 @@ impl Shared {
         reason: &str,
         spans: usize,
     ) -> bool {
-        loop {
+        let read = loop {
             match parcel.request(self).await {
-                Ok(request) => return self.bury(&request, kind, reason, spans).await,
-                Err(error @ QueueError::Damaged { .. }) => {
-                    self.metrics.dropped_spans("damaged", spans, parcel.bytes);
-                    self.say_lost("damaged", spans, reason, &explain(&error));
-                    return true;
-                }
-                Err(error) => self.dead_letter_trouble(Some(explain(&error))),
+                Ok(request) => break Ok(request),
+                Err(Unread::Lost { kind, reason }) => break Err((kind, reason)),
+                Err(Unread::Later(reason)) => self.dead_letter_trouble(Some(reason)),
             }
             if !self.pause().await {
                 return false;
             }
+        };
+        // Of an earlier attempt; whoever else is in trouble says so again.
+        self.dead_letter_trouble(None);
+        match read {
+            Ok(request) => self.bury(&request, kind, reason, spans).await,
+            Err((lost, why)) => {
+                self.lose(&parcel, lost, spans, reason, &why);
+                true
+            }
         }
+    }
+
+    /// Takes note that spans of a request are lost because it cannot be read any more.
+    fn lose(&self, parcel: &Parcel, kind: &'static str, spans: usize, reason: &str, why: &str) {
+        self.metrics.dropped_spans(kind, spans, parcel.bytes);
+        self.say_lost(kind, spans, reason, why);
     }
 
     /// Waits before something is tried again that is not the destination's fault; not if the process stops.

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use super::record::{RecordError, StoredRequest};
+use tokio::time::Instant;
+
+use super::dead_letter::UNREADABLE;
+use super::explain;
+use super::record::StoredRequest;
 use super::shared::Shared;
 use super::window::Slot;
-use crate::queue::{Origin, Position, QueueError, Record};
+use crate::queue::{Origin, Position, QueueError};
 
 /// A request of the log.
 pub(super) struct Parcel {
@@ -18,37 +22,56 @@ pub(super) struct Parcel {
     origin: Origin,
     /// What is in memory.
     read: Option<StoredRequest>,
+    /// Since when it cannot be read.
+    failing: Option<Instant>,
     slot: Slot,
+}
+
+/// Why a request cannot be had from the log.
+pub(super) enum Unread {
+    /// It may be read later.
+    Later(String),
+    /// It is lost.
+    Lost {
+        /// Why, in one of a few fixed words.
+        kind: &'static str,
+        /// Why, for a person.
+        reason: String,
+    },
 }
 
 impl Parcel {
     /// A record that was just read.
-    ///
-    /// # Errors
-    ///
-    /// As [`StoredRequest::parse`].
-    pub(super) fn new(record: &Record, slot: Slot) -> Result<Self, RecordError> {
-        let read = StoredRequest::parse(record.payload.clone())?;
+    pub(super) fn new(position: Position, origin: Origin, read: StoredRequest, slot: Slot) -> Self {
         let (spans, bytes) = (read.spans, read.body.len());
-        let origin = record.origin.clone();
-        Ok(Self { position: record.position, spans, bytes, origin, read: Some(read), slot })
+        Self { position, spans, bytes, origin, read: Some(read), failing: None, slot }
     }
 
     /// The request, which is read again from the log if it was asked for before.
-    ///
-    /// # Errors
-    ///
-    /// The log cannot give it now, or it is [damaged](QueueError::Damaged).
-    pub(super) async fn request(&mut self, shared: &Arc<Shared>) -> Result<StoredRequest, QueueError> {
+    pub(super) async fn request(&mut self, shared: &Arc<Shared>) -> Result<StoredRequest, Unread> {
         if let Some(read) = self.read.take() {
             return Ok(read);
         }
-        let (shared, origin) = (Arc::clone(shared), self.origin.clone());
-        let reading = tokio::task::spawn_blocking(move || shared.log.read_again(&origin));
-        // The runtime ends.
-        let payload = reading.await.map_err(|_| QueueError::Closed)??;
-        // Never so: it has the checksum of what was parsed before.
-        StoredRequest::parse(payload).map_err(|_| QueueError::Closed)
+        let (reader, origin) = (Arc::clone(shared), self.origin.clone());
+        let reading = tokio::task::spawn_blocking(move || reader.log.read_again(&origin));
+        // Without an answer the runtime ends.
+        let payload = reading.await.unwrap_or(Err(QueueError::Closed));
+        let payload = payload.map_err(|error| self.unread(shared, &error))?;
+        self.failing = None;
+        let lost = |reason| Unread::Lost { kind: UNREADABLE, reason };
+        StoredRequest::parse(payload).map_err(|error| lost(error.to_string()))
+    }
+
+    fn unread(&mut self, shared: &Shared, error: &QueueError) -> Unread {
+        let reason = explain(error);
+        let since = *self.failing.get_or_insert_with(Instant::now);
+        let over = since.elapsed() >= shared.log.read_patience() && !error.is_the_machines();
+        match error {
+            QueueError::Gone { .. } => Unread::Lost { kind: "gone", reason },
+            QueueError::Damaged { .. } => Unread::Lost { kind: "damaged", reason },
+            _ if over => Unread::Lost { kind: "damaged", reason },
+            _ => Unread::Later(reason),
+        }
     }
 
     /// Takes note that the exporter has it.

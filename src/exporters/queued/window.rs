@@ -107,14 +107,15 @@ mod tests {
     fn no_more_is_read_than_the_exporter_takes() {
         let window = Arc::new(Window::new(usize::MAX));
         let mut first = window.take(READ_AHEAD);
+        let (opened, open) = std::sync::mpsc::sync_channel(1);
         let waiting = std::thread::spawn({
             let window = Arc::clone(&window);
-            move || window.wait()
+            move || opened.send(window.wait())
         });
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        assert!(!waiting.is_finished(), "nothing was taken");
+        open.recv_timeout(std::time::Duration::from_millis(20)).expect_err("nothing was taken");
         first.taken();
-        assert!(waiting.join().unwrap());
+        assert!(open.recv().unwrap());
+        waiting.join().unwrap().unwrap();
         drop(first);
         let state = window.state();
         assert_eq!((state.bytes, state.ahead), (0, 0));

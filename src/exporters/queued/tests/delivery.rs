@@ -76,10 +76,7 @@ async fn what_is_damaged_before_it_is_tried_again_is_counted_as_lost() {
     let (queued, telemetry) = start(&inner, on_disk(directory.path()), quick()).await;
     accepted(&queued, &["damaged"]).await;
     until("it was tried", || !inner.seen().is_empty()).await;
-    let queue = queued.shared.directory.clone().unwrap();
-    let files = std::fs::read_dir(queue).unwrap().map(|entry| entry.unwrap().path());
-    let segment =
-        files.into_iter().find(|path| path.extension().is_some_and(|end| end == "segment")).unwrap();
+    let segment = first_segment(&queued);
     let mut content = std::fs::read(&segment).unwrap();
     *content.last_mut().unwrap() ^= 1;
     std::fs::write(&segment, content).unwrap();

@@ -6,6 +6,16 @@ use super::support::*;
 /// The smallest queue that the configuration allows.
 const SMALL: usize = 1 << 20;
 
+/// Such a queue, of which the oldest make room, and which delivers one at a time.
+fn dropping_oldest(directory: &Path) -> SendingQueueConfig {
+    SendingQueueConfig {
+        queue_size: SMALL,
+        on_full: OnFull::DropOldest,
+        in_flight_size: 1,
+        ..on_disk(directory)
+    }
+}
+
 #[tokio::test]
 async fn the_exporter_gets_no_more_at_once_than_it_may() {
     let directory = tempfile::tempdir().unwrap();
@@ -74,13 +84,7 @@ async fn a_request_larger_than_the_queue_is_refused_for_good() {
 async fn the_oldest_make_room_if_they_are_to() {
     let directory = tempfile::tempdir().unwrap();
     let inner = Fake::new(|_| Answer::Hold);
-    let queue = SendingQueueConfig {
-        queue_size: SMALL,
-        on_full: OnFull::DropOldest,
-        in_flight_size: 1,
-        ..on_disk(directory.path())
-    };
-    let (queued, telemetry) = start(&inner, queue, quick()).await;
+    let (queued, telemetry) = start(&inner, dropping_oldest(directory.path()), quick()).await;
     for number in 0..60 {
         send(&queued, request(&format!("{number:02}"), 50_000)).await.unwrap();
     }
@@ -98,6 +102,28 @@ async fn the_oldest_make_room_if_they_are_to() {
         seen.len() as f64 + dropped >= 60.0 && seen.len() as f64 + dropped <= 61.0,
         "{seen:?}, {dropped}"
     );
+}
+
+/// Scenario: the destination refuses a request whose file a limit has deleted meanwhile.
+/// Guarantees: it is counted as lost, and the others are delivered.
+#[tokio::test]
+async fn what_is_refused_after_it_made_room_is_counted_as_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let inner = Fake::new(|_| Answer::Hold);
+    let (queued, telemetry) = start(&inner, dropping_oldest(directory.path()), quick()).await;
+    send(&queued, request("first", 50_000)).await.unwrap();
+    let segment = first_segment(&queued);
+    until("the first is with the destination", || inner.held() == 1).await;
+    for number in 0..60 {
+        send(&queued, request(&format!("{number:02}"), 50_000)).await.unwrap();
+    }
+    until("its file is deleted", || !segment.exists()).await;
+    inner.release_with(&Err(ExportError::reject("no")));
+    until_empty(&queued).await;
+    assert!(inner.seen_once().contains("59"));
+    let gone = "exporter_dropped_spans_total{exporter=\"fake/1\",pipeline=\"traces\",reason=\"gone\"}";
+    assert_eq!(metric(&telemetry, gone), 2.0);
+    assert!(letters(&queued).is_empty());
 }
 
 #[tokio::test]

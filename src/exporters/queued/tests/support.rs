@@ -64,9 +64,14 @@ impl Fake {
 
     /// Takes what it holds, and everything from now on.
     pub(super) fn release(&self) {
+        self.release_with(&Ok(Delivered::default()));
+    }
+
+    /// Answers to what it holds, and takes everything from now on.
+    pub(super) fn release_with(&self, delivery: &Delivery) {
         *self.script.lock().unwrap() = Box::new(|_| Answer::Say(Ok(Delivered::default())));
         for ack in self.held.lock().unwrap().drain(..) {
-            ack.complete(Ok(Delivered::default()));
+            ack.complete(delivery.clone());
         }
     }
 }
@@ -180,6 +185,13 @@ pub(super) async fn until(what: &str, is: impl Fn() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("not so within 20 s: {what}");
+}
+
+/// The first of the files that hold requests.
+pub(super) fn first_segment(queued: &QueuedExporter) -> std::path::PathBuf {
+    let directory = queued.shared.directory.clone().unwrap();
+    let paths = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|end| end == "segment")).min().unwrap()
 }
 
 /// Waits until nothing is left to deliver.
