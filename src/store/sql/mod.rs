@@ -211,7 +211,8 @@ fn random_id() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
-/// Key, value and trace id of each pair, in the order of the primary key: by key, then by trace.
+/// Key, value and trace id of each pair, in the order of the primary key: by key, then by trace. Of two with the same
+/// key and trace, the first.
 fn keyed<'a>(
     writes: impl Iterator<Item = &'a TraceWrite<'a>>,
     pairs: impl Fn(&'a TraceWrite<'a>) -> &'a Vec<(String, String)>,
@@ -223,5 +224,6 @@ fn keyed<'a>(
     let mut rows: Vec<_> = rows.collect();
     // Stable: the traces of a key stay in their order.
     rows.sort_by(|[left, ..], [right, ..]| left.cmp(right));
+    rows.dedup_by(|[key, _, trace_id], [first, _, first_id]| key == first && trace_id == first_id);
     rows
 }

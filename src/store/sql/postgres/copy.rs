@@ -63,6 +63,13 @@ impl Copy {
         self
     }
 
+    pub(super) fn optional_int8(&mut self, value: Option<i64>) -> &mut Self {
+        match value {
+            Some(value) => self.int8(value),
+            None => self.null(),
+        }
+    }
+
     pub(super) fn optional_float8(&mut self, value: Option<f64>) -> &mut Self {
         let Some(value) = value else { return self.null() };
         self.buffer.put_i32(8);

@@ -7,6 +7,7 @@ mod error;
 mod read;
 mod schema;
 mod session;
+mod statements;
 mod tls;
 mod tracking;
 mod write;
@@ -170,7 +171,7 @@ async fn run(session: &Session, batch: &Batch, range: Range<usize>) -> Result<Re
     let begin = async { session.client.batch_execute(BEGIN).await.map_err(error::failure) };
     let ((), (stored, experiments)) = try_join(begin, read::all(session, &groups)).await?;
     let plan = Plan::new(&groups, stored, &experiments);
-    write::all(session, &plan.writes).await?;
+    write::all(session, &plan.writes).await.map_err(error::failure)?;
     session.client.batch_execute("COMMIT").await.map_err(error::failure)?;
     Ok(plan.refused)
 }

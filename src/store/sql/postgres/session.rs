@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tokio_postgres::{Client, Statement};
 
 use super::error::store_error;
-use super::{read, write};
+use super::{read, statements};
 use crate::store::StoreError;
 use crate::store::sql::revision::SELECT_REVISION;
 
@@ -18,13 +18,14 @@ pub(super) struct Session {
     pub(super) select_metadata: Statement,
     pub(super) select_locations: Statement,
     pub(super) select_spans: Statement,
-    pub(super) insert_traces: Statement,
+    pub(super) copy_traces: Statement,
     pub(super) update_traces: Statement,
     pub(super) move_assessments: Statement,
     pub(super) copy_spans: Statement,
     pub(super) upsert_spans: Statement,
     pub(super) copy_tags: Statement,
     pub(super) upsert_tags: Statement,
+    pub(super) copy_metadata: Statement,
     pub(super) insert_metadata: Statement,
     pub(super) delete_marks: Statement,
     pub(super) link_runs: Statement,
@@ -42,16 +43,17 @@ impl Session {
             select_metadata: prepare(read::METADATA).await?,
             select_locations: prepare(read::LOCATIONS).await?,
             select_spans: prepare(read::SPANS).await?,
-            insert_traces: prepare(write::INSERT_TRACES).await?,
-            update_traces: prepare(write::UPDATE_TRACES).await?,
-            move_assessments: prepare(write::MOVE_ASSESSMENTS).await?,
-            copy_spans: prepare(write::COPY_SPANS).await?,
-            upsert_spans: prepare(write::UPSERT_SPANS).await?,
-            copy_tags: prepare(write::COPY_TAGS).await?,
-            upsert_tags: prepare(write::UPSERT_TAGS).await?,
-            insert_metadata: prepare(write::INSERT_METADATA).await?,
-            delete_marks: prepare(write::DELETE_MARKS).await?,
-            link_runs: prepare(write::LINK_RUNS).await?,
+            copy_traces: prepare(statements::COPY_TRACES).await?,
+            update_traces: prepare(statements::UPDATE_TRACES).await?,
+            move_assessments: prepare(statements::MOVE_ASSESSMENTS).await?,
+            copy_spans: prepare(statements::COPY_SPANS).await?,
+            upsert_spans: prepare(statements::UPSERT_SPANS).await?,
+            copy_tags: prepare(statements::COPY_TAGS).await?,
+            upsert_tags: prepare(statements::UPSERT_TAGS).await?,
+            copy_metadata: prepare(statements::COPY_METADATA).await?,
+            insert_metadata: prepare(statements::INSERT_METADATA).await?,
+            delete_marks: prepare(statements::DELETE_MARKS).await?,
+            link_runs: prepare(statements::LINK_RUNS).await?,
             prepared: HashMap::new(),
             client,
         })
