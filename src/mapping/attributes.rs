@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::any_value::{Raw, unique, write_value};
-use super::python::{Poison, Value, dumps_into};
+use super::python::{Dict, Poison, Value, dumps, dumps_into};
 use super::text::Text;
 use super::unusable::Unusable;
 use crate::otlp::model::{KeyValue, any_value};
@@ -26,9 +26,11 @@ pub(super) enum Content<'a> {
 pub(super) struct Attributes<'a> {
     entries: Vec<(&'a str, Content<'a>)>,
     /// A bit for each key there is, so that most searches end before they begin.
-    present: u64,
+    present: u128,
     /// Where the keys are, once there are many.
     places: HashMap<&'a str, usize>,
+    /// Of texts that were made from an object, the object: it is read several times.
+    objects: Vec<(&'a str, Dict)>,
 }
 
 impl<'a> Attributes<'a> {
@@ -75,6 +77,7 @@ impl<'a> Attributes<'a> {
 
     /// Sets an attribute: in its place if there is one of that key, else at the end.
     pub(super) fn set(&mut self, key: &'a str, content: Content<'a>) {
+        self.objects.retain(|(known, _)| *known != key);
         match self.place(key).and_then(|place| self.entries.get_mut(place)) {
             Some((_, known)) => *known = content,
             None => self.push(key, content),
@@ -84,6 +87,18 @@ impl<'a> Attributes<'a> {
     /// Sets an attribute to the JSON text of a string.
     pub(super) fn set_quoted(&mut self, key: &'a str, text: impl Into<Cow<'a, str>>) {
         self.set(key, Content::Text(Text::Quoted(text.into())));
+    }
+
+    /// Sets an attribute to the JSON text of an object, whose strings are without lone surrogates.
+    pub(super) fn set_object(&mut self, key: &'a str, members: Dict) {
+        let value = Value::Dict(members);
+        let json = dumps(&value).unwrap_or_default();
+        self.set(key, Content::Text(Text::Verbatim(json.into())));
+        if let Value::Dict(members) = value
+            && members.iter().all(|(_, member)| reads_back(member))
+        {
+            self.objects.push((key, members));
+        }
     }
 
     /// Removes the attributes that a rule names.
@@ -106,6 +121,20 @@ impl<'a> Attributes<'a> {
     /// The value of a key.
     pub(super) fn content(&self, key: &str) -> Option<&Content<'a>> {
         self.entries.get(self.place(key)?).map(|(_, content)| content)
+    }
+
+    /// The object of a key: native, or `json.loads` of its text.
+    pub(super) fn object(&self, key: &str) -> Option<Cow<'_, Dict>> {
+        if let Some((_, known)) = self.objects.iter().find(|(known, _)| *known == key) {
+            return Some(Cow::Borrowed(known));
+        }
+        match self.content(key)? {
+            Content::Native(value) => value.as_dict().map(Cow::Borrowed),
+            Content::Text(text) => match text.decode() {
+                Value::Dict(members) => Some(Cow::Owned(members)),
+                _ => None,
+            },
+        }
     }
 
     /// The text of a key; none if the value is native.
@@ -170,12 +199,21 @@ impl Content<'_> {
     }
 }
 
-/// One of 64 bits, chosen by length and ends of the key, where the names of attributes differ.
-fn bit(key: &str) -> u64 {
+/// Whether `json.loads` gives what `json.dumps` was given; it fails on a long integer.
+fn reads_back(value: &Value) -> bool {
+    match value {
+        Value::Int(number) => number.as_i64().is_some(),
+        Value::Float(number) => number.is_finite(),
+        _ => false,
+    }
+}
+
+/// One of 128 bits, chosen by length and ends of the key, where the names of attributes differ.
+fn bit(key: &str) -> u128 {
     let bytes = key.as_bytes();
     let end = |at: Option<&u8>| at.copied().map_or(0, usize::from);
     let middle = bytes.get(bytes.len() / 2);
-    1 << ((bytes.len() + 5 * end(bytes.last()) + 3 * end(middle)) % 64)
+    1 << ((bytes.len() + 5 * end(bytes.last()) + 3 * end(middle)) % 128)
 }
 
 #[cfg(test)]
@@ -206,5 +244,31 @@ mod tests {
             assert_eq!(order.len(), count + 1);
             assert_eq!(&order[..3], ["key.0", "key.1", "key.2"]);
         }
+    }
+
+    #[test]
+    fn an_object_is_read_as_its_text_is() {
+        let members = |value: Value| Dict::from_iter([("input_tokens", value)]);
+        let long = super::super::python::int_from_str(&"9".repeat(4300)).unwrap();
+        for value in [Value::from(3), Value::Float(0.1), Value::Float(f64::INFINITY), Value::Bool(true)] {
+            let mut attributes = Attributes::default();
+            attributes.set_object("usage", members(value.clone()));
+            let text = attributes.get("usage").unwrap().decode();
+            assert_eq!(attributes.object("usage").as_deref(), text.as_dict(), "{value:?}");
+        }
+        let mut attributes = Attributes::default();
+        attributes.set_object("usage", members(Value::Int(long.plus(&long))));
+        assert_eq!(attributes.object("usage"), None, "Python reads no integer of so many digits");
+    }
+
+    #[test]
+    fn an_object_that_is_replaced_or_removed_is_forgotten() {
+        let mut attributes = Attributes::default();
+        attributes.set_object("usage", Dict::from_iter([("input_tokens", Value::from(3))]));
+        attributes.set("usage", Content::Text(Text::of_string("{}").unwrap()));
+        assert!(attributes.object("usage").unwrap().is_empty());
+        attributes.set_object("usage", Dict::from_iter([("input_tokens", Value::from(3))]));
+        attributes.remove(|key, _| key == "usage");
+        assert_eq!(attributes.object("usage"), None);
     }
 }

@@ -35,11 +35,17 @@ pub(super) fn conversation<'a>(inputs: &Text<'_>, outputs: &Text<'_>) -> Option<
 
 /// Whether it is worth reading a text: it has messages with parts of other types, or without parts.
 fn may_be_hidden(json: &str) -> bool {
-    let mut types = json.split("\"type\"").skip(1).map(|rest| {
-        rest.trim_start_matches([' ', ':', '\n']).strip_prefix('"').and_then(|name| name.split('"').next())
-    });
-    json.contains("\"parts\"")
-        && (json.contains("[]") || types.any(|name| name.is_none_or(|name| !SHOWN.contains(&name))))
+    let has = |text: &str| memchr::memmem::find(json.as_bytes(), text.as_bytes()).is_some();
+    has("\"parts\"") && (has("[]") || types(json).any(|name| name.is_none_or(|name| !SHOWN.contains(&name))))
+}
+
+/// What follows each key `type`, if it is a string.
+fn types(json: &str) -> impl Iterator<Item = Option<&str>> {
+    const KEY: &str = "\"type\"";
+    memchr::memmem::find_iter(json.as_bytes(), KEY).map(|at| {
+        let value = json.get(at + KEY.len()..)?.trim_start_matches([' ', ':', '\n']);
+        value.strip_prefix('"')?.split('"').next()
+    })
 }
 
 /// Messages of the conventions, at least one.

@@ -107,9 +107,7 @@ fn add_usage(attributes: &mut Attributes<'_>, repairs: &Repairs) -> Result<(), U
         let mut tokens = dialect.usage.read(attributes)?;
         tokens::repair(&mut tokens, attributes, repairs);
         if let Some(usage) = usage_object(tokens) {
-            // Keys and numbers only, so there is no surrogate.
-            let json = dumps(&Value::Dict(usage)).unwrap_or_default();
-            attributes.set(CHAT_TOKEN_USAGE, Content::Text(Text::Verbatim(json.into())));
+            attributes.set_object(CHAT_TOKEN_USAGE, usage);
             break;
         }
     }
@@ -229,15 +227,13 @@ fn add_cost(attributes: &mut Attributes<'_>, prices: &PriceCatalogue, none_negat
     if none_negative && costs.iter().any(|cost| *cost < 0.0) {
         return;
     }
-    let costs = costs.map(Value::Float);
-    let json = dumps(&Value::Dict(COST_KEYS.into_iter().zip(costs).collect())).unwrap_or_default();
-    attributes.set(LLM_COST, Content::Text(Text::Verbatim(json.into())));
+    attributes.set_object(LLM_COST, COST_KEYS.into_iter().zip(costs.map(Value::Float)).collect());
 }
 
 fn cost(attributes: &Attributes<'_>, prices: &PriceCatalogue) -> Option<super::prices::Cost> {
-    let usage = attributes.get(CHAT_TOKEN_USAGE)?;
+    let _text = attributes.get(CHAT_TOKEN_USAGE)?;
     let model = attributes.get(LLM_MODEL)?.as_string()?;
-    let usage = Usage::from_value(&usage.decode())?;
+    let usage = Usage::from_dict(&*attributes.object(CHAT_TOKEN_USAGE)?)?;
     let provider = match attributes.content(LLM_PROVIDER) {
         None => None,
         Some(Content::Native(_)) => return None,

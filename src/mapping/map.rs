@@ -86,6 +86,7 @@ pub(super) fn group<'a>(
 ) -> Vec<TraceSpans<'a>> {
     let mut traces: Vec<TraceSpans<'a>> = Vec::new();
     let mut places: HashMap<u128, usize> = HashMap::new();
+    let mut buffer = String::new();
     for group in &request.resource_spans {
         let resource = group.resource.as_ref();
         let service = resource.and_then(known_service);
@@ -94,7 +95,7 @@ pub(super) fn group<'a>(
         let spans = scopes.flat_map(|scope| scope.spans.iter().map(|span| (scope.scope.as_ref(), span)));
         for (scope, span) in spans {
             let origin = Origin { resource, scope, service, misread_links };
-            let Some(mapped) = map_usable(span, origin, options, refusals) else { continue };
+            let Some(mapped) = map_usable(span, origin, options, &mut buffer, refusals) else { continue };
             let id = mapped.ids.trace;
             let place = *places.entry(id).or_insert(traces.len());
             match traces.get_mut(place) {
@@ -111,12 +112,13 @@ fn map_usable<'a>(
     span: &'a Span,
     origin: Origin<'a>,
     options: &MapOptions,
+    buffer: &mut String,
     refusals: &mut Vec<Refusal>,
 ) -> Option<MappedSpan<'a>> {
     let mut left_out = LeftOut::default();
     let mut reports = Vec::new();
     loop {
-        match map_span(span, origin, &left_out, options) {
+        match map_span(span, origin, &left_out, options, buffer) {
             Ok(mapped) => {
                 refusals.append(&mut reports);
                 return Some(mapped);

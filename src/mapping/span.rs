@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::any_value::to_python;
-use super::attributes::{Attributes, Content};
+use super::attributes::Attributes;
 use super::content::{Ids, write_content};
 use super::details::add_details;
 use super::dialects::Events;
@@ -56,7 +56,7 @@ pub(super) struct LeftOut {
     pub(super) event_content: bool,
 }
 
-/// Translates a span.
+/// Translates a span; its content is made in a buffer, which several spans may use in turn.
 ///
 /// # Errors
 /// Why the span cannot be stored.
@@ -65,6 +65,7 @@ pub(super) fn map_span<'a>(
     origin: Origin<'a>,
     left_out: &LeftOut,
     options: &MapOptions,
+    buffer: &mut String,
 ) -> Result<MappedSpan<'a>, Unusable> {
     let repairs = &options.repairs;
     let ids = ids(span)?;
@@ -100,7 +101,7 @@ pub(super) fn map_span<'a>(
         status,
         start_time_unix_nano,
         end_time_unix_nano,
-        content: write_content(span, ids, status, &attributes, origin.misread_links)?,
+        content: write_content(buffer, span, ids, status, &attributes, origin.misread_links)?,
         cost: cost_columns(&attributes)?,
         model_name: dimension(&attributes, LLM_MODEL, "model", options)?,
         model_provider: dimension(&attributes, LLM_PROVIDER, "provider", options)?,
@@ -223,9 +224,8 @@ fn with_point(number: &str) -> String {
 
 /// The columns of a span's own cost.
 fn cost_columns(attributes: &Attributes<'_>) -> Result<Cost, Unusable> {
-    let Some(text) = attributes.get(LLM_COST) else { return Ok(Cost::default()) };
-    let value = text.decode();
-    let members = value.as_dict().ok_or(Unusable::NotAnObject(LLM_COST))?;
+    let Some(_text) = attributes.get(LLM_COST) else { return Ok(Cost::default()) };
+    let members = attributes.object(LLM_COST).ok_or(Unusable::NotAnObject(LLM_COST))?;
     let [input, output, total] = COST_KEYS.map(|key| finite(members.get(key)?));
     Ok(Cost { input, output, total })
 }
@@ -257,15 +257,7 @@ fn dimension(
 
 /// The numbers of usage or cost, if the attribute is an object.
 fn tally(attributes: &Attributes<'_>, key: &str, keys: &[&'static str]) -> Option<Box<Tally>> {
-    let decoded;
-    let value = match attributes.content(key)? {
-        Content::Native(value) => value,
-        Content::Text(text) => {
-            decoded = text.decode();
-            &decoded
-        }
-    };
-    Some(Box::new(Tally::from_dict(value.as_dict()?, keys)))
+    attributes.object(key).map(|members| Box::new(Tally::from_dict(&members, keys)))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Repairs of the token counts and of the cost of a span.
 
-use super::attributes::{Attributes, Content};
+use super::attributes::Attributes;
 use super::dialects::{DIALECTS, Tokens};
-use super::python::{Dict, Number, Value, dumps, int_from_str};
+use super::python::{Dict, Number, Value, int_from_str};
 use super::repairs::Repairs;
 use super::text::Text;
 use super::usage::COST_KEYS;
@@ -78,8 +78,7 @@ pub(super) fn add_stated_cost(attributes: &mut Attributes<'_>) {
     let members = COST_KEYS.into_iter().zip([input, output, total.or_else(sum)]);
     let members: Dict =
         members.filter_map(|(key, cost)| Some((key, Value::from(Number::Float(cost?))))).collect();
-    let json = dumps(&Value::Dict(members)).unwrap_or_default();
-    attributes.set(LLM_COST, Content::Text(Text::Verbatim(json.into())));
+    attributes.set_object(LLM_COST, members);
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! From token counts to money.
 
 use super::{PriceCatalogue, Rates};
-use crate::mapping::python::{Number, Overflow, Value};
+use crate::mapping::python::{Dict, Number, Overflow, Value};
 
 /// Token counts of a span.
 ///
@@ -45,8 +45,10 @@ impl Default for Usage {
 
 impl Usage {
     /// Reads the object of `mlflow.chat.tokenUsage`; none if MLflow cannot compute with it.
-    pub fn from_value(value: &Value) -> Option<Self> {
-        let usage = value.as_dict().filter(|usage| !usage.is_empty())?;
+    pub fn from_dict(usage: &Dict) -> Option<Self> {
+        if usage.is_empty() {
+            return None;
+        }
         let count = |key| usage.get(key).map_or(Some(Number::zero()), Value::as_number);
         let cached = |key| match usage.get(key) {
             Some(count) if count.is_truthy() => count.as_number(),

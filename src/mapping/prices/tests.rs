@@ -21,7 +21,7 @@ fn costs_agree_with_mlflow() {
     for row in rows {
         let row = row.as_list().unwrap();
         let (model, provider, usage) = (row[0].as_str().unwrap(), row[1].as_str(), row[2].as_str().unwrap());
-        let cost = Usage::from_value(&loads(usage).unwrap())
+        let cost = Usage::from_dict(loads(usage).unwrap().as_dict().unwrap())
             .and_then(|usage| prices.cost(model, provider, &usage))
             .map(|cost| [cost.input, cost.output, cost.total].map(repr_float));
         let expected =

@@ -50,14 +50,18 @@ fn push_plain(out: &mut String, value: f64) {
 
 /// Rust writes `1.5e300` and `1e-5` where Python writes `1.5e+300` and `1e-05`.
 fn push_scientific(out: &mut String, value: f64) {
-    let mut text = format!("{value:e}");
+    let start = out.len();
+    let _ = write!(out, "{value:e}");
+    let text = out.get(start..).unwrap_or_default();
     let fraction = text.split_once('.').and_then(|(_, rest)| rest.find('e')).unwrap_or(0);
     if fraction + 1 >= TIES_FROM_DIGITS {
-        text = format!("{value:.fraction$e}");
+        out.truncate(start);
+        let _ = write!(out, "{value:.fraction$e}");
     }
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
-    let _ = write!(out, "{mantissa}e{sign}{exponent:0>2}");
+    let Some((mantissa, exponent)) = out.get(start..).and_then(|text| text.split_once('e')) else { return };
+    let (end, exponent) = (start + mantissa.len(), exponent.parse::<i32>().unwrap_or_default());
+    out.truncate(end);
+    let _ = write!(out, "e{exponent:+03}");
 }
 
 /// Python's `float(text)`; none where Python raises `ValueError`.

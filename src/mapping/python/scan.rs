@@ -142,15 +142,30 @@ fn is_special(byte: u8) -> bool {
 
 /// Length of the run before the next quote, backslash or control character.
 ///
-/// Long strings are most of what is scanned. Looking at whole blocks without leaving early lets
-/// the compiler use vector instructions.
+/// Most of what is scanned is text in long runs, and JSON within strings in short ones: eight bytes at a
+/// time are quick for both.
 pub(super) fn plain_length(bytes: &[u8]) -> usize {
-    let (blocks, _) = bytes.as_chunks::<32>();
-    let clean =
-        blocks.iter().take_while(|block| !block.iter().fold(false, |any, byte| any | is_special(*byte)));
-    let skipped = clean.count() * 32;
-    let rest = bytes.get(skipped..).unwrap_or_default();
-    skipped + rest.iter().take_while(|byte| !is_special(**byte)).count()
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        if let Some(at) = special_in(*word) {
+            return index * 8 + at;
+        }
+    }
+    words.len() * 8 + tail.iter().take_while(|byte| !is_special(**byte)).count()
+}
+
+/// Where the first special byte of eight is.
+///
+/// Taking one from each byte sets the high bit of those that were zero; a borrow can only set it
+/// wrongly in bytes after such a one.
+fn special_in(word: [u8; 8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    let word = u64::from_le_bytes(word);
+    let below = |text: u64, least: u64| text.wrapping_sub(ONES * least) & !text;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    let special = (below(word, 0x20) | is(b'"') | is(b'\\')) & HIGH;
+    (special != 0).then(|| special.trailing_zeros() as usize / 8)
 }
 
 /// Length of the escape that a text begins with; none if it is not legal.
@@ -159,5 +174,31 @@ fn escape_length(bytes: &[u8]) -> Option<usize> {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
         b'u' => bytes.get(2..6)?.iter().all(u8::is_ascii_hexdigit).then_some(6),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn a_run_ends_before_the_first_special_byte(
+            bytes in proptest::collection::vec(
+                proptest::prop_oneof![4 => 0x1eu8..0x24, 1 => 0x5au8..0x5e, 4 => proptest::num::u8::ANY], 0..40,
+            ),
+        ) {
+            let expected = bytes.iter().position(|byte| is_special(*byte)).unwrap_or(bytes.len());
+            proptest::prop_assert_eq!(plain_length(&bytes), expected);
+        }
+    }
+
+    #[test]
+    fn every_byte_is_known_at_every_place() {
+        for (byte, place) in (0..=u8::MAX).flat_map(|byte| (0..20).map(move |place| (byte, place))) {
+            let mut bytes = [b'a'; 20];
+            bytes[place] = byte;
+            assert_eq!(plain_length(&bytes), if is_special(byte) { place } else { 20 }, "{byte} at {place}");
+        }
     }
 }
