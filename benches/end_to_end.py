@@ -105,7 +105,11 @@ def compare(kind: str, load: Load, folder: Path, database):
         print(f"  otel-mlflow, {protocol} {middle[protocol]:,.0f} spans/s: {middle[protocol] / middle['mlflow']:.1f} times MLflow", flush=True)
 
 
+REST_REQUESTS = 24
+
+
 def rest_overhead(load: Load, folder: Path):
+    """A number of requests, to the end of the queue: both must have worked on the same spans."""
     print("\nin front of an MLflow server (SQLite)", flush=True)
     uri = f"sqlite:///{folder}/mlflow.db"
     migrate(uri)
@@ -114,9 +118,11 @@ def rest_overhead(load: Load, folder: Path):
         ports = Ports()
         gateway = Gateway(folder / "gateway", config(server.url, ports), ports)
         try:
-            load.warm(gateway.http)
+            load.warm(server.url, {"x-mlflow-experiment-id": "0"})
             ours, theirs = cpu_seconds(gateway.process.pid), cpu_seconds(server.process.pid)
-            result = load.run(gateway.http)
+            started = time.monotonic()
+            result = load.run(gateway.http, more=["--requests", REST_REQUESTS])
+            result["spans_per_second"] = result["accepted_spans"] / (drain(gateway) - started)
             ours, theirs = cpu_seconds(gateway.process.pid) - ours, cpu_seconds(server.process.pid) - theirs
             line("otel-mlflow, REST", result, f"CPU: gateway {ours:.2f} s, server {theirs:.2f} s, {100 * ours / theirs:.1f} %")
         finally:
