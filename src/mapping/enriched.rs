@@ -12,7 +12,9 @@ use super::tags::is_bookkeeping;
 use super::text::Text;
 use super::trace::{Surroundings, TraceSpans};
 use crate::otlp::Refusal;
-use crate::otlp::model::{AnyValue, ExportTraceServiceRequest, KeyValue, Span, any_value};
+use crate::otlp::model::{
+    AnyValue, ExportTraceServiceRequest, KeyValue, ResourceSpans, ScopeSpans, Span, any_value,
+};
 use crate::semconv::mlflow::{PREFIX, SPAN_TYPE, TRACE_NAME, TRACE_TAG_PREFIX};
 use crate::semconv::otel::{SESSION_ID, USER_ID};
 
@@ -48,18 +50,21 @@ pub fn enrich_request(
             spans.extend(rewrite(&trace, &surroundings, options));
         }
     }
-    let mut request = prepared.clone().into_owned();
-    let originals = prepared.resource_spans.iter().flat_map(|group| &group.scope_spans);
-    let copies = request.resource_spans.iter_mut().flat_map(|group| &mut group.scope_spans);
-    for (original, copy) in originals.zip(copies) {
-        copy.spans =
-            original.spans.iter().filter_map(|span| spans.remove(&std::ptr::from_ref(span))).collect();
+    let resource_spans = prepared.resource_spans.iter().filter_map(|group| {
+        let scope_spans = group.scope_spans.iter().filter_map(|scope| {
+            let kept = scope.spans.iter().filter_map(|span| spans.remove(&std::ptr::from_ref(span)));
+            let spans: Vec<Span> = kept.collect();
+            let (scope, schema_url) = (scope.scope.clone(), scope.schema_url.clone());
+            (!spans.is_empty()).then_some(ScopeSpans { scope, spans, schema_url })
+        });
+        let scope_spans: Vec<ScopeSpans> = scope_spans.collect();
+        let (resource, schema_url) = (group.resource.clone(), group.schema_url.clone());
+        (!scope_spans.is_empty()).then_some(ResourceSpans { resource, scope_spans, schema_url })
+    });
+    EnrichedRequest {
+        request: ExportTraceServiceRequest { resource_spans: resource_spans.collect() },
+        refusals,
     }
-    for group in &mut request.resource_spans {
-        group.scope_spans.retain(|scope| !scope.spans.is_empty());
-    }
-    request.resource_spans.retain(|group| !group.scope_spans.is_empty());
-    EnrichedRequest { request, refusals }
 }
 
 /// The spans of a trace with their new attributes, by the place of the original.

@@ -1,5 +1,6 @@
 //! To an MLflow server: what one request becomes, OTLP per destination.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -52,9 +53,9 @@ impl Rest {
         let (updates, follow_up) = self.follow_up(server, &request, &experiments).await?;
         let (payload, refusals) = if server.store.protocol().await? == Protocol::Otlp {
             let enriched = self.mapper.enrich(&request).await?;
-            let (body, mut refusals) = match &enriched {
-                Some(enriched) => (&enriched.request, enriched.refusals.clone()),
-                None => (&request.body, Vec::new()),
+            let (body, mut refusals) = match enriched {
+                Some(enriched) => (Cow::Owned(enriched.request), enriched.refusals),
+                None => (Cow::Borrowed(&request.body), Vec::new()),
             };
             let (mut shipments, homeless) = split(body, &experiments, &request.metadata);
             link(&mut shipments, &updates);
@@ -164,32 +165,37 @@ fn link(shipments: &mut [Shipment], updates: &[TraceUpdate]) {
 /// Splits a request by destination; the spans of a destination keep their order. A span without a
 /// destination has a trace id that is none.
 pub(super) fn split(
-    body: &ExportTraceServiceRequest,
+    body: Cow<'_, ExportTraceServiceRequest>,
     experiments: &Experiments,
     metadata: &RequestMetadata,
 ) -> (Vec<Shipment>, Vec<Refusal>) {
     let mut shipments: IndexMap<i64, (Piece<'_>, Vec<RunLink>)> = IndexMap::new();
     let mut homeless = 0;
     let experiment_of = |trace: Option<u128>| trace.and_then(|trace| experiments.get(&trace).copied());
-    for place in pieces::places(body) {
+    for place in pieces::places(&body) {
         match experiment_of(trace_number(&place.span.trace_id)) {
             Some(experiment_id) => shipments.entry(experiment_id).or_default().0.push(place),
             None => homeless += 1,
         }
     }
-    for (trace, spans) in traces(body) {
+    for (trace, spans) in traces(&body) {
         let Some(experiment_id) = experiment_of(Some(trace)) else { continue };
         let run_ids = run_ids(metadata.run_id.as_deref(), &spans, MAX_RUN_ID);
         let links =
             run_ids.into_iter().map(|run_id| RunLink { trace_id: format!("tr-{trace:032x}"), run_id });
         shipments.entry(experiment_id).or_default().1.extend(links);
     }
-    let shipments = shipments.into_iter().map(|(experiment_id, (piece, links))| Shipment {
-        destination: Destination { experiment_id, workspace: metadata.workspace.clone() },
-        body: pieces::request(&piece),
-        links,
+    let is_whole = shipments.len() == 1 && homeless == 0;
+    let shipments = shipments.into_iter().map(|(experiment_id, (piece, links))| {
+        let body = if is_whole { ExportTraceServiceRequest::default() } else { pieces::request(&piece) };
+        let destination = Destination { experiment_id, workspace: metadata.workspace.clone() };
+        Shipment { destination, body, links }
     });
+    let mut shipments: Vec<Shipment> = shipments.collect();
+    if let Some(only) = shipments.first_mut().filter(|_| is_whole) {
+        only.body = body.into_owned();
+    }
     let reason = "a trace id has at most 16 bytes".to_owned();
     let refusals = if homeless == 0 { Vec::new() } else { vec![Refusal { spans: homeless, reason }] };
-    (shipments.collect(), refusals)
+    (shipments, refusals)
 }

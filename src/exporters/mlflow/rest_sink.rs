@@ -1,11 +1,14 @@
 //! Batches to an MLflow server: waiting requests joined, as much at a time as it takes.
 
+mod joined;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 
+use self::joined::Joined;
 use super::batcher::{BatchSink, Turn, Weight};
 use super::connection::Connection;
 use super::report::{Reporter, export_error};
@@ -50,8 +53,8 @@ impl RestSink {
         let mut waiting = items;
         while !waiting.is_empty() {
             let rest = waiting.split_off(together(&waiting, self.portion()));
-            let portion = std::mem::replace(&mut waiting, rest);
-            let trouble = match self.send_together(&portion).await {
+            let mut portion = std::mem::replace(&mut waiting, rest);
+            let trouble = match self.send_together(&mut portion).await {
                 Ok(true) => {
                     for item in portion {
                         deliveries.push(self.sent(item.into_pending(), Vec::new()).await);
@@ -81,14 +84,20 @@ impl RestSink {
     }
 
     /// Sends several requests as one. Says whether the server holds all of them; if not, each goes on its own.
-    async fn send_together(&self, items: &[PreparedRequest]) -> Result<bool, StoreError> {
-        let Some(shipments) = join(items).filter(|_| self.joins) else { return Ok(false) };
-        match self.send(Payload::Otlp(shipments)).await {
-            // Whose spans were refused is not known of a joined request, and writes are idempotent.
-            Ok(refusals) => Ok(refusals.is_empty()),
-            Err(StoreError::Reject { .. }) => Ok(false),
-            Err(error) => Err(error),
+    async fn send_together(&self, items: &mut [PreparedRequest]) -> Result<bool, StoreError> {
+        if !self.joins {
+            return Ok(false);
         }
+        let Some(joined) = Joined::of(items) else { return Ok(false) };
+        let asks = !joined.shipments.is_empty();
+        match self.observe(asks, self.write_shipments(&joined.shipments)).await {
+            Ok(refusals) if refusals.is_empty() => return Ok(true),
+            // Whose spans were refused is not known of a joined request, and writes are idempotent.
+            Ok(_) | Err(StoreError::Reject { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        joined.give_back(items);
+        Ok(false)
     }
 
     /// Sends requests on their own. What is wrong with the server, and not with one of them, ends it and is returned.
@@ -117,8 +126,17 @@ impl RestSink {
     }
 
     async fn send(&self, payload: Payload) -> Result<Vec<Refusal>, StoreError> {
-        let (started, asks) = (Instant::now(), !payload.is_empty());
-        let outcome = self.write_payload(payload).await;
+        self.observe(!payload.is_empty(), self.write_payload(payload)).await
+    }
+
+    /// Writes, and reports how it went.
+    async fn observe(
+        &self,
+        asks: bool,
+        write: impl Future<Output = Result<Vec<Refusal>, StoreError>>,
+    ) -> Result<Vec<Refusal>, StoreError> {
+        let started = Instant::now();
+        let outcome = write.await;
         // Without spans the server was not asked, and nothing is known of it.
         if asks {
             self.reporter.wrote(started.elapsed(), outcome.as_ref().err());
@@ -127,15 +145,18 @@ impl RestSink {
     }
 
     async fn write_payload(&self, payload: Payload) -> Result<Vec<Refusal>, StoreError> {
-        let server = self.connection.get().await?;
-        let shipments = match payload {
-            Payload::Otlp(shipments) => shipments,
+        match payload {
+            Payload::Otlp(shipments) => self.write_shipments(&shipments).await,
             Payload::Mapped { workspace, updates } => {
-                return server.store.write(workspace.as_deref(), updates).await;
+                self.connection.get().await?.store.write(workspace.as_deref(), updates).await
             }
-        };
+        }
+    }
+
+    async fn write_shipments(&self, shipments: &[Shipment]) -> Result<Vec<Refusal>, StoreError> {
+        let server = self.connection.get().await?;
         let mut refusals = Vec::new();
-        for Shipment { destination, body, links } in &shipments {
+        for Shipment { destination, body, links } in shipments {
             match server.store.send(destination, body, links).await {
                 Ok(refused) => refusals.extend(refused),
                 // What this destination does not take is no matter of the others.
@@ -208,26 +229,6 @@ fn span_ids(item: &PreparedRequest) -> HashSet<(Option<u128>, Option<u128>)> {
     let places =
         item.payload.shipments().into_iter().flatten().flat_map(|shipment| pieces::places(&shipment.body));
     places.map(|place| (trace_number(&place.span.trace_id), trace_number(&place.span.span_id))).collect()
-}
-
-/// One shipment for each destination of several requests; none where that is not possible.
-fn join(items: &[PreparedRequest]) -> Option<Vec<Shipment>> {
-    if items.len() < 2 {
-        return None;
-    }
-    let mut joined: Vec<Shipment> = Vec::new();
-    for item in items {
-        for shipment in item.payload.shipments()? {
-            match joined.iter_mut().find(|known| known.destination == shipment.destination) {
-                Some(known) => {
-                    known.body.resource_spans.extend_from_slice(&shipment.body.resource_spans);
-                    known.links.extend_from_slice(&shipment.links);
-                }
-                None => joined.push(shipment.clone()),
-            }
-        }
-    }
-    Some(joined)
 }
 
 #[cfg(test)]
