@@ -399,7 +399,7 @@ fn a_server_stores_the_enriched_rows() {
     ]);
     let http = span(1, 0, "POST /ask", vec![pair("http.request.method", text("POST"))]);
     let sent = request(vec![http, chat(2, 1, vec![]), chat(2, 1, model_call), Span::default()]);
-    let enriched = enrich_request(&sent, &MapContext::default(), &options(Repairs::default()));
+    let enriched = enrich_request(sent.clone(), &MapContext::default(), &options(Repairs::default()));
     assert_eq!(
         enriched.refusals.iter().map(|refusal| refusal.spans).sum::<usize>(),
         1,

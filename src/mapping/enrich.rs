@@ -231,7 +231,7 @@ fn add_cost(attributes: &mut Attributes<'_>, prices: &PriceCatalogue, none_negat
 }
 
 fn cost(attributes: &Attributes<'_>, prices: &PriceCatalogue) -> Option<super::prices::Cost> {
-    let _text = attributes.get(CHAT_TOKEN_USAGE)?;
+    attributes.get(CHAT_TOKEN_USAGE)?;
     let model = attributes.get(LLM_MODEL)?.as_string()?;
     let usage = Usage::from_dict(&*attributes.object(CHAT_TOKEN_USAGE)?)?;
     let provider = match attributes.content(LLM_PROVIDER) {

@@ -1,5 +1,6 @@
 //! A request as an MLflow server should get it: with what the mapping found out, as attributes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::attributes::Content;
@@ -12,9 +13,7 @@ use super::tags::is_bookkeeping;
 use super::text::Text;
 use super::trace::{Surroundings, TraceSpans};
 use crate::otlp::Refusal;
-use crate::otlp::model::{
-    AnyValue, ExportTraceServiceRequest, KeyValue, ResourceSpans, ScopeSpans, Span, any_value,
-};
+use crate::otlp::model::{AnyValue, ExportTraceServiceRequest, KeyValue, Span, any_value};
 use crate::semconv::mlflow::{PREFIX, SPAN_TYPE, TRACE_NAME, TRACE_TAG_PREFIX};
 use crate::semconv::otel::{SESSION_ID, USER_ID};
 
@@ -27,6 +26,15 @@ pub struct EnrichedRequest {
     pub refusals: Vec<Refusal>,
 }
 
+/// What the mapping changes in a span.
+struct Edit {
+    name: String,
+    /// For each attribute that came in, whether it stays.
+    stays: Vec<bool>,
+    /// Attributes to set.
+    set: Vec<KeyValue>,
+}
+
 /// Prepares a request for an MLflow server that maps OTLP itself, so that it stores what
 /// [`map`](super::map) would, as far as the server lets it.
 ///
@@ -34,93 +42,115 @@ pub struct EnrichedRequest {
 /// name, session and user of each trace on one of its spans. What the server takes from nowhere in a
 /// span cannot be given: previews that differ from the inputs, and metadata.
 pub fn enrich_request(
-    request: &ExportTraceServiceRequest,
+    request: ExportTraceServiceRequest,
     context: &MapContext,
     options: &MapOptions,
 ) -> EnrichedRequest {
+    let repaired = match prepare(&request, options) {
+        Cow::Owned(repaired) => Some(repaired),
+        Cow::Borrowed(_) => None,
+    };
+    let mut request = repaired.unwrap_or(request);
     let mut refusals = Vec::new();
-    let prepared = prepare(request, options);
-    let traces = group(&prepared, context, options, &mut refusals);
-    let surroundings =
-        Surroundings { backend: options.backend, repairs: &options.repairs, run_id: None, rows_before: 0 };
-    let mut spans = HashMap::new();
-    for mut trace in traces {
-        let kept = trace.settle(&surroundings, &mut refusals).is_some();
-        if kept {
-            spans.extend(rewrite(&trace, &surroundings, options));
-        }
-    }
-    let resource_spans = prepared.resource_spans.iter().filter_map(|group| {
-        let scope_spans = group.scope_spans.iter().filter_map(|scope| {
-            let kept = scope.spans.iter().filter_map(|span| spans.remove(&std::ptr::from_ref(span)));
-            let spans: Vec<Span> = kept.collect();
-            let (scope, schema_url) = (scope.scope.clone(), scope.schema_url.clone());
-            (!spans.is_empty()).then_some(ScopeSpans { scope, spans, schema_url })
+    // The spans are changed where they are: a copy of all their texts would cost a good part of what the mapping costs.
+    let mut edits = edits(&request, context, options, &mut refusals).into_iter();
+    request.resource_spans.retain_mut(|group| {
+        group.scope_spans.retain_mut(|scope| {
+            scope.spans.retain_mut(|span| edits.next().flatten().map(|edit| edit.apply(span)).is_some());
+            !scope.spans.is_empty()
         });
-        let scope_spans: Vec<ScopeSpans> = scope_spans.collect();
-        let (resource, schema_url) = (group.resource.clone(), group.schema_url.clone());
-        (!scope_spans.is_empty()).then_some(ResourceSpans { resource, scope_spans, schema_url })
+        !group.scope_spans.is_empty()
     });
-    EnrichedRequest {
-        request: ExportTraceServiceRequest { resource_spans: resource_spans.collect() },
-        refusals,
-    }
+    EnrichedRequest { request, refusals }
 }
 
-/// The spans of a trace with their new attributes, by the place of the original.
-fn rewrite<'a>(
-    trace: &TraceSpans<'a>,
+/// What to change in each span of a request, in their order; none for a span that is left out.
+fn edits(
+    request: &ExportTraceServiceRequest,
+    context: &MapContext,
+    options: &MapOptions,
+    refusals: &mut Vec<Refusal>,
+) -> Vec<Option<Edit>> {
+    let surroundings =
+        Surroundings { backend: options.backend, repairs: &options.repairs, run_id: None, rows_before: 0 };
+    let mut edits = HashMap::new();
+    for mut trace in group(request, context, options, refusals) {
+        let kept = trace.settle(&surroundings, refusals).is_some();
+        if kept {
+            edits.extend(edits_of(&trace, &surroundings, options));
+        }
+    }
+    let scopes = request.resource_spans.iter().flat_map(|group| &group.scope_spans);
+    let spans = scopes.flat_map(|scope| &scope.spans);
+    spans.map(|span| edits.remove(&std::ptr::from_ref(span))).collect()
+}
+
+/// What to change in the spans of a trace, by their place in memory.
+fn edits_of(
+    trace: &TraceSpans<'_>,
     surroundings: &Surroundings<'_>,
     options: &MapOptions,
-) -> Vec<(*const Span, Span)> {
-    let mut spans: Vec<(*const Span, Span)> = trace
+) -> Vec<(*const Span, Edit)> {
+    let mut edits: Vec<(*const Span, Edit)> = trace
         .spans
         .iter()
-        .map(|mapped| (std::ptr::from_ref(mapped.span), with_attributes(mapped, options)))
+        .map(|mapped| (std::ptr::from_ref(mapped.span), Edit::of(mapped, options)))
         .collect();
-    let Ok(facts) = facts(&trace.spans, surroundings) else { return spans };
+    let Ok(facts) = facts(&trace.spans, surroundings) else { return edits };
     // The server takes session and user from the first span that has them.
-    if let Some((_, first)) = spans.first_mut() {
+    if let Some((_, first)) = edits.first_mut() {
         for (key, text) in [(SESSION_ID, facts.session_id), (USER_ID, facts.user)] {
             if let Some(text) = text {
-                set(&mut first.attributes, key, text_value(&text));
+                first.set(key, text_value(&text));
             }
         }
     }
     let name = facts.trace_name.or(facts.repairs.fallback_name).or(facts.repairs.plain_name);
-    let roots = spans
-        .iter_mut()
-        .map(|(_, span)| span)
-        .filter(|span| span.parent_span_id.iter().all(|byte| *byte == 0));
-    if let (Some(root), Some(name)) = (roots.last(), name) {
-        set(&mut root.attributes, &format!("{TRACE_TAG_PREFIX}{TRACE_NAME}"), text_value(&name));
+    let root = trace.spans.iter().rposition(|mapped| mapped.ids.parent.is_none());
+    if let (Some((_, root)), Some(name)) = (root.and_then(|place| edits.get_mut(place)), name) {
+        root.set(&format!("{TRACE_TAG_PREFIX}{TRACE_NAME}"), text_value(&name));
     }
-    spans
+    edits
 }
 
-/// The span with its own attributes, less those that are left out, and MLflow's.
-fn with_attributes(mapped: &MappedSpan<'_>, options: &MapOptions) -> Span {
-    let mut span = mapped.span.clone();
-    span.name.clone_from(&mapped.record.name);
-    span.attributes.retain(|pair| mapped.attributes.contains(&pair.key));
-    if options.repairs.bookkeeping_tags {
-        let name = |pair: &KeyValue| pair.key.strip_prefix(TRACE_TAG_PREFIX).is_some_and(is_bookkeeping);
-        span.attributes.retain(|pair| !name(pair));
-    }
-    for (key, content) in mapped.attributes.iter() {
-        let is_known = span.attributes.iter().any(|pair| pair.key == key);
-        if !is_known || (key.starts_with(PREFIX) && !key.starts_with(TRACE_TAG_PREFIX)) {
-            let value = match content {
-                // The server takes the column from this text as it is.
-                Content::Text(text) if key == SPAN_TYPE => {
-                    AnyValue { value: Some(any_value::Value::String(text.plain_lossy().into_owned())) }
-                }
-                content => value(content),
-            };
-            set(&mut span.attributes, key, value);
+impl Edit {
+    /// The span's own attributes stay, less those that are left out, and MLflow's are set.
+    fn of(mapped: &MappedSpan<'_>, options: &MapOptions) -> Self {
+        let is_bookkeeping = |key: &str| {
+            options.repairs.bookkeeping_tags && key.strip_prefix(TRACE_TAG_PREFIX).is_some_and(is_bookkeeping)
+        };
+        let own = &mapped.span.attributes;
+        let stays = |pair: &KeyValue| mapped.attributes.contains(&pair.key) && !is_bookkeeping(&pair.key);
+        let stays: Vec<bool> = own.iter().map(stays).collect();
+        let mut edit = Self { name: mapped.record.name.clone(), stays, set: Vec::new() };
+        for (key, content) in mapped.attributes.iter() {
+            let is_known = own.iter().zip(&edit.stays).any(|(pair, stays)| *stays && pair.key == key);
+            if !is_known || (key.starts_with(PREFIX) && !key.starts_with(TRACE_TAG_PREFIX)) {
+                let value = match content {
+                    // The server takes the column from this text as it is.
+                    Content::Text(text) if key == SPAN_TYPE => {
+                        AnyValue { value: Some(any_value::Value::String(text.plain_lossy().into_owned())) }
+                    }
+                    content => value(content),
+                };
+                edit.set(key, value);
+            }
         }
+        edit
     }
-    span
+
+    fn set(&mut self, key: &str, value: AnyValue) {
+        self.set.retain(|pair| pair.key != key);
+        self.set.push(KeyValue { key: key.to_owned(), value: Some(value) });
+    }
+
+    fn apply(self, span: &mut Span) {
+        span.name = self.name;
+        let mut stays = self.stays.into_iter();
+        span.attributes
+            .retain(|pair| stays.next().unwrap_or(true) && !self.set.iter().any(|set| set.key == pair.key));
+        span.attributes.extend(self.set);
+    }
 }
 
 fn value(content: &Content<'_>) -> AnyValue {
@@ -137,6 +167,10 @@ fn value(content: &Content<'_>) -> AnyValue {
 
 /// A number or a boolean, which the server would quote if it came as a text.
 fn scalar(json: &str) -> Option<any_value::Value> {
+    // Most are objects, lists and texts, and long.
+    if json.starts_with(['{', '[', '"']) {
+        return None;
+    }
     match loads(json).ok()? {
         Value::Bool(value) => Some(any_value::Value::Bool(value)),
         Value::Int(value) => value.as_i64().map(any_value::Value::Int),
@@ -152,9 +186,4 @@ fn text_value(text: &str) -> AnyValue {
         _ => Text::Quoted(text.into()).json().into_owned(),
     };
     AnyValue { value: Some(any_value::Value::String(text)) }
-}
-
-fn set(attributes: &mut Vec<KeyValue>, key: &str, value: AnyValue) {
-    attributes.retain(|pair| pair.key != key);
-    attributes.push(KeyValue { key: key.to_owned(), value: Some(value) });
 }

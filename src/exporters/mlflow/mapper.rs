@@ -36,41 +36,39 @@ impl Mapper {
         experiments: Experiments,
     ) -> Result<Mapped, StoreError> {
         let context = MapContext { experiments, ..context(request) };
-        self.run(request, move |request, options| map(&request.body, &context, options)).await
+        let mapped = Arc::clone(request);
+        self.run(request.metadata.bytes, move |options| map(&mapped.body, &context, options)).await
     }
 
-    /// Adds what the mapping finds out to a request, for a server that maps it again. None if nothing
-    /// is to be repaired: then the server gets what came in.
+    /// Adds what the mapping finds out to a request, for a server that maps it again. If nothing is to be
+    /// repaired, the server gets what came in.
     ///
     /// # Errors
     ///
     /// As [`Self::map`].
-    pub(super) async fn enrich(
-        &self,
-        request: &Arc<TraceRequest>,
-    ) -> Result<Option<EnrichedRequest>, StoreError> {
+    pub(super) async fn enrich(&self, request: Arc<TraceRequest>) -> Result<EnrichedRequest, StoreError> {
+        let (bytes, context) = (request.metadata.bytes, context(&request));
         if self.options.repairs == Repairs::NONE {
-            return Ok(None);
+            let request = Arc::unwrap_or_clone(request).body;
+            return Ok(EnrichedRequest { request, refusals: Vec::new() });
         }
-        let context = context(request);
-        let enrich = move |request: &TraceRequest, options: &MapOptions| {
-            enrich_request(&request.body, &context, options)
-        };
-        self.run(request, enrich).await.map(Some)
+        let enrich =
+            move |options: &MapOptions| enrich_request(Arc::unwrap_or_clone(request).body, &context, options);
+        self.run(bytes, enrich).await
     }
 
     /// Runs small work here, and large work on a blocking thread.
     async fn run<T: Send + 'static>(
         &self,
-        request: &Arc<TraceRequest>,
-        work: impl FnOnce(&TraceRequest, &MapOptions) -> T + Send + 'static,
+        bytes: usize,
+        work: impl FnOnce(&MapOptions) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
-        if request.metadata.bytes < LARGE_BYTES {
-            return Ok(work(request, &self.options));
+        if bytes < LARGE_BYTES {
+            return Ok(work(&self.options));
         }
         let _permit = self.large.acquire().await;
-        let (request, options) = (Arc::clone(request), Arc::clone(&self.options));
-        let working = tokio::task::spawn_blocking(move || work(&request, &options));
+        let options = Arc::clone(&self.options);
+        let working = tokio::task::spawn_blocking(move || work(&options));
         working.await.map_err(|error| StoreError::retry("mapping ended early").caused_by(error))
     }
 }

@@ -1,6 +1,5 @@
 //! To an MLflow server: what one request becomes, OTLP per destination.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -11,8 +10,8 @@ use super::mapper::Mapper;
 use super::report::Reporter;
 use super::route::{Experiments, Router, trace_number, traces};
 use super::runs::{FollowUp, Follower};
-use crate::mapping::TraceUpdate;
 use crate::mapping::routing::{MAX_RUN_ID, run_ids};
+use crate::mapping::{EnrichedRequest, TraceUpdate};
 use crate::otlp::Refusal;
 use crate::otlp::model::ExportTraceServiceRequest;
 use crate::otlp::pieces::{self, Piece};
@@ -52,12 +51,9 @@ impl Rest {
         let experiments = server.router.route(&request, reporter).await?;
         let (updates, follow_up) = self.follow_up(server, &request, &experiments).await?;
         let (payload, refusals) = if server.store.protocol().await? == Protocol::Otlp {
-            let enriched = self.mapper.enrich(&request).await?;
-            let (body, mut refusals) = match enriched {
-                Some(enriched) => (Cow::Owned(enriched.request), enriched.refusals),
-                None => (Cow::Borrowed(&request.body), Vec::new()),
-            };
-            let (mut shipments, homeless) = split(body, &experiments, &request.metadata);
+            let metadata = request.metadata.clone();
+            let EnrichedRequest { request, mut refusals } = self.mapper.enrich(request).await?;
+            let (mut shipments, homeless) = split(request, &experiments, &metadata);
             link(&mut shipments, &updates);
             refusals.extend(homeless);
             (Payload::Otlp(shipments), refusals)
@@ -165,7 +161,7 @@ fn link(shipments: &mut [Shipment], updates: &[TraceUpdate]) {
 /// Splits a request by destination; the spans of a destination keep their order. A span without a
 /// destination has a trace id that is none.
 pub(super) fn split(
-    body: Cow<'_, ExportTraceServiceRequest>,
+    body: ExportTraceServiceRequest,
     experiments: &Experiments,
     metadata: &RequestMetadata,
 ) -> (Vec<Shipment>, Vec<Refusal>) {
@@ -193,7 +189,7 @@ pub(super) fn split(
     });
     let mut shipments: Vec<Shipment> = shipments.collect();
     if let Some(only) = shipments.first_mut().filter(|_| is_whole) {
-        only.body = body.into_owned();
+        only.body = body;
     }
     let reason = "a trace id has at most 16 bytes".to_owned();
     let refusals = if homeless == 0 { Vec::new() } else { vec![Refusal { spans: homeless, reason }] };

@@ -16,7 +16,8 @@ use super::retry::Backoff;
 use super::server::{OTLP_PATH, PROTOBUF};
 use super::{Compression, Destination, Protocol, RestError, RestStore};
 use crate::otlp::Refusal;
-use crate::otlp::model::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use crate::otlp::model::ExportTraceServiceResponse;
+use crate::otlp::pieces::{self, Place};
 
 const EXPERIMENT_HEADER: HeaderName = HeaderName::from_static("x-mlflow-experiment-id");
 const GZIP: HeaderValue = HeaderValue::from_static("gzip");
@@ -32,15 +33,9 @@ pub(super) struct Post {
 
 impl RestStore {
     /// Sends, and sends again while the trouble may pass.
-    pub(super) async fn post(
-        &self,
-        destination: &Destination,
-        request: &ExportTraceServiceRequest,
-        mut backoff: Backoff,
-    ) -> Result<Vec<Refusal>, RestError> {
-        let post = self.prepare(destination, request).await?;
+    pub(super) async fn post(&self, post: &Post, mut backoff: Backoff) -> Result<Vec<Refusal>, RestError> {
         loop {
-            match self.attempt(&post).await {
+            match self.attempt(post).await {
                 Ok(refusals) => return Ok(refusals),
                 Err(error) => backoff.pause(error).await?,
             }
@@ -56,11 +51,11 @@ impl RestStore {
         read_answer(&answer, post.call.url.as_str())
     }
 
-    /// Encodes a request, for a server that takes it.
+    /// Encodes some spans, for a server that takes them.
     pub(super) async fn prepare(
         &self,
         destination: &Destination,
-        request: &ExportTraceServiceRequest,
+        piece: &[Place<'_>],
     ) -> Result<Post, RestError> {
         let info = self.info().await?;
         let client = &self.inner.client;
@@ -71,7 +66,7 @@ impl RestStore {
         let mut call = self.call(Method::POST, OTLP_PATH, destination.workspace.as_deref())?;
         call.headers.insert(CONTENT_TYPE, PROTOBUF);
         call.headers.insert(EXPERIMENT_HEADER, HeaderValue::from(destination.experiment_id));
-        let mut body = Bytes::from(request.encode_to_vec());
+        let mut body = Bytes::from(pieces::encode(piece));
         let bytes = body.len();
         let gzip = self.inner.options.compression == Compression::Gzip && info.takes_gzip;
         if gzip && bytes >= MIN_GZIP_BYTES {

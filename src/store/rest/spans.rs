@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
-use prost::Message;
 use reqwest::StatusCode;
 use tokio::time::Instant;
 
@@ -71,8 +70,8 @@ impl RestStore {
             return Ok(Vec::new());
         }
         let started = Instant::now();
-        let outcome = if request.encoded_len() <= self.request_bytes() {
-            self.deliver(destination, request, places, started).await?
+        let outcome = if pieces::encoded_len(&places) <= self.request_bytes() {
+            self.deliver(destination, places, started).await?
         } else {
             self.deliver_in_pieces(destination, &places, started).await?
         };
@@ -95,7 +94,7 @@ impl RestStore {
         let delivering = |list: Vec<Piece<'a>>| async move {
             let mut joined = Outcome::default();
             for piece in list {
-                joined.add(self.deliver(destination, &pieces::request(&piece), piece, started).await?);
+                joined.add(self.deliver(destination, piece, started).await?);
             }
             Ok::<_, RestError>(joined)
         };
@@ -110,15 +109,14 @@ impl RestStore {
             .await
     }
 
-    /// Sends one request; `piece` is what it holds. The limit on retries counts from `started`.
+    /// Sends one request. The limit on retries counts from `started`.
     async fn deliver<'a>(
         &self,
         destination: &Destination,
-        request: &ExportTraceServiceRequest,
         piece: Piece<'a>,
         started: Instant,
     ) -> Result<Outcome<'a>, RestError> {
-        let post = self.prepare(destination, request).await?;
+        let post = self.prepare(destination, &piece).await?;
         let mut backoff = self.inner.client.backoff().since(started);
         let error = loop {
             // As answers have told meanwhile, to this request or to others.
@@ -175,7 +173,7 @@ impl RestStore {
         error: RestError,
     ) -> Result<Outcome<'a>, RestError> {
         let mut outcome = Outcome::default();
-        let mut too_large = is_payload_too_large(&error).then(|| pieces::request(&piece).encoded_len());
+        let mut too_large = is_payload_too_large(&error).then(|| pieces::encoded_len(&piece));
         let mut requests = 0;
         let mut open = Vec::new();
         cut(piece, &error, true, &mut open, &mut outcome);
@@ -185,8 +183,8 @@ impl RestStore {
             let backoff = self.inner.client.backoff();
             // What would be given up gets its retries.
             let backoff = if piece.len() == 1 { backoff } else { backoff.with_final_500() };
-            let request = pieces::request(&piece);
-            match self.post(destination, &request, backoff).await {
+            let post = self.prepare(destination, &piece).await?;
+            match self.post(&post, backoff).await {
                 Ok(refusals) => {
                     if let Some(refused) = too_large.take() {
                         self.inner.portion.limit_below(refused, std::time::Instant::now());
@@ -196,7 +194,7 @@ impl RestStore {
                 }
                 Err(error) if may_be_the_data(&error) => {
                     if is_payload_too_large(&error) {
-                        too_large = Some(request.encoded_len());
+                        too_large = Some(post.bytes);
                     }
                     let further = requests < MAX_NARROWING_REQUESTS;
                     if piece.len() == 1 || !further {
