@@ -15,9 +15,14 @@ from support.gateway import Gateway, Ports, config, query
 from support.mlflow_server import MlflowServer, migrate
 
 
+WARM_REQUESTS = 24
+REST_REQUESTS = 24
+
+
 def arguments():
     made = parser(__doc__, databases="sqlite,postgresql")
-    made.add_argument("--seconds", type=float, default=15, help="length of each measurement")
+    made.add_argument("--seconds", type=float, default=15, help="length of MLflow's measurements")
+    made.add_argument("--requests", type=int, default=240, help="how many requests the gateway gets in a measurement, which ends when its queue is empty")
     made.add_argument("--rounds", type=int, default=3, help="how often each is measured; the ratio is that of the medians")
     made.add_argument("--mlflow-workers", type=int, default=4, help="worker processes of MLflow's server; 4 is its default")
     made.add_argument("--skip-rest", action="store_true")
@@ -42,17 +47,22 @@ def measure_mlflow(load: Load, folder: Path, uri: str) -> dict:
         server.stop()
 
 
+def send(load: Load, endpoint: str, requests: int, protocol: str = "http") -> dict:
+    """A number of requests, as fast as they are taken: a time would make more spans of a faster queue."""
+    return load.run(endpoint, protocol, seconds=3600, more=["--requests", requests])
+
+
 def measure_gateway(load: Load, folder: Path, uri: str, protocol: str, **exporter) -> tuple[dict, str]:
     """What is delivered counts: the time ends when the queue is empty."""
     ports = Ports()
     gateway = Gateway(folder, config(uri, ports, **exporter), ports)
     try:
         idle = memory_mib(gateway.process.pid, "VmRSS")
-        load.warm(gateway.http)
+        send(load, gateway.http, WARM_REQUESTS)
         drain(gateway)
         before = count(uri)
         cpu, started = cpu_seconds(gateway.process.pid), time.monotonic()
-        result = load.run(f"http://{gateway.grpc}" if protocol == "grpc" else gateway.http, protocol)
+        result = send(load, f"http://{gateway.grpc}" if protocol == "grpc" else gateway.http, load.options.requests, protocol)
         result["seconds"] = drain(gateway) - started
         result["spans_per_second"] = result["accepted_spans"] / result["seconds"]
         used = cpu_seconds(gateway.process.pid) - cpu
@@ -105,9 +115,6 @@ def compare(kind: str, load: Load, folder: Path, database):
         print(f"  otel-mlflow, {protocol} {middle[protocol]:,.0f} spans/s: {middle[protocol] / middle['mlflow']:.1f} times MLflow", flush=True)
 
 
-REST_REQUESTS = 24
-
-
 def rest_overhead(load: Load, folder: Path):
     """A number of requests, to the end of the queue: both must have worked on the same spans."""
     print("\nin front of an MLflow server (SQLite)", flush=True)
@@ -121,7 +128,7 @@ def rest_overhead(load: Load, folder: Path):
             load.warm(server.url, {"x-mlflow-experiment-id": "0"})
             ours, theirs = cpu_seconds(gateway.process.pid), cpu_seconds(server.process.pid)
             started = time.monotonic()
-            result = load.run(gateway.http, more=["--requests", REST_REQUESTS])
+            result = send(load, gateway.http, REST_REQUESTS)
             result["spans_per_second"] = result["accepted_spans"] / (drain(gateway, every=2) - started)
             ours, theirs = cpu_seconds(gateway.process.pid) - ours, cpu_seconds(server.process.pid) - theirs
             line("otel-mlflow, REST", result, f"CPU: gateway {ours:.2f} s, server {theirs:.2f} s, {100 * ours / theirs:.1f} %")
@@ -134,7 +141,7 @@ def rest_overhead(load: Load, folder: Path):
 def main():
     options = arguments()
     load = Load(options)
-    print(f"{os.cpu_count()} CPUs; 4-span traces, two 400-byte messages a span, {options.traces} traces a request, {options.connections} connections, {options.seconds:g} s each")
+    print(f"{os.cpu_count()} CPUs; 4-span traces, two 400-byte messages a span, {options.traces} traces a request, {options.connections} connections; MLflow {options.seconds:g} s, otel-mlflow {options.requests * options.traces * 4:,} spans")
     with tempfile.TemporaryDirectory(prefix="otel-mlflow-bench-") as name:
         folder = Path(name)
         compared = compare_queues if options.queues else compare

@@ -17,6 +17,8 @@ from support.gateway import Gateway, query, sqlite_path  # noqa: E402
 from support.postgres import Postgres  # noqa: E402
 from support.process import http  # noqa: E402
 
+ACCEPTED = "otel_mlflow_receiver_accepted_spans_total"
+SENT = "otel_mlflow_exporter_sent_spans_total"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -91,20 +93,17 @@ def metrics(url: str) -> str:
 
 
 def drain(gateway: Gateway, every: float = 0.1) -> float:
-    """Waits until the queue is empty, looking every so many seconds, and gives the time when it was first seen so. Its
-    figures are a second old at most, so it has to be empty for longer. Each look costs the gateway CPU, too."""
-    empty, since = 0, time.monotonic()
-    while empty * every < 1.2:
-        sizes = samples(metrics(gateway.admin("/metrics")), "otel_mlflow_exporter_queue_requests")
-        if not sizes:
+    """Waits until all that was accepted is sent, or nothing is for a minute, and gives the time when it was first seen
+    so. Each look, every so many seconds, costs the gateway CPU, too."""
+    most, since = -1.0, time.monotonic()
+    while True:
+        text, now = metrics(gateway.admin("/metrics")), time.monotonic()
+        accepted, sent = (sum(samples(text, name)) for name in (ACCEPTED, SENT))
+        if sent > most:
+            most, since = sent, now
+        if sent >= accepted or now - since > 60:
             return since
-        if any(sizes):
-            empty = 0
-        else:
-            since = since if empty else time.monotonic()
-            empty += 1
         time.sleep(every)
-    return since
 
 
 def count(uri: str) -> int:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import yaml
-from measure import drain, metrics, samples
+from measure import SENT, drain, metrics, samples
 from support.collector import Collector
 from support.gateway import Gateway, Ports, config
 from support.process import free_port
@@ -17,7 +17,7 @@ QUIET_SECONDS = 15
 
 def sent(gateway: Gateway) -> float:
     """Spans that the gateway says it has written."""
-    return sum(samples(metrics(gateway.admin("/metrics")), "otel_mlflow_exporter_sent_spans_total"))
+    return sum(samples(metrics(gateway.admin("/metrics")), SENT))
 
 
 class Ours:
