@@ -224,7 +224,9 @@ fn with_point(number: &str) -> String {
 
 /// The columns of a span's own cost.
 fn cost_columns(attributes: &Attributes<'_>) -> Result<Cost, Unusable> {
-    let Some(_text) = attributes.get(LLM_COST) else { return Ok(Cost::default()) };
+    if attributes.get(LLM_COST).is_none() {
+        return Ok(Cost::default());
+    }
     let members = attributes.object(LLM_COST).ok_or(Unusable::NotAnObject(LLM_COST))?;
     let [input, output, total] = COST_KEYS.map(|key| finite(members.get(key)?));
     Ok(Cost { input, output, total })
