@@ -19,6 +19,7 @@ from support.process import http  # noqa: E402
 
 ACCEPTED = "otel_mlflow_receiver_accepted_spans_total"
 SENT = "otel_mlflow_exporter_sent_spans_total"
+STUCK_SECONDS = 300
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -93,16 +94,18 @@ def metrics(url: str) -> str:
 
 
 def drain(gateway: Gateway, every: float = 0.1) -> float:
-    """Waits until all that was accepted is sent, or nothing is for a minute, and gives the time when it was first seen
-    so. Each look, every so many seconds, costs the gateway CPU, too."""
-    most, since = -1.0, time.monotonic()
+    """Waits until each exporter has sent all that was accepted, and gives the time when it was first seen so. Each look,
+    every so many seconds, costs the gateway CPU, too."""
+    last, since = [], time.monotonic()
     while True:
         text, now = metrics(gateway.admin("/metrics")), time.monotonic()
-        accepted, sent = (sum(samples(text, name)) for name in (ACCEPTED, SENT))
-        if sent > most:
-            most, since = sent, now
-        if sent >= accepted or now - since > 60:
-            return since
+        accepted, sent = sum(samples(text, ACCEPTED)), samples(text, SENT)
+        if min(sent, default=0) >= accepted:
+            return now
+        if sent != last:
+            last, since = sent, now
+        if now - since > STUCK_SECONDS:
+            raise SystemExit(f"accepted {accepted:,.0f} spans, sent {sent}, and nothing more for {STUCK_SECONDS} s")
         time.sleep(every)
 
 

@@ -29,7 +29,7 @@ pub struct EnrichedRequest {
 /// What the mapping changes in a span.
 struct Edit {
     name: String,
-    /// For each attribute that came in, whether it stays.
+    /// For each attribute that came in, whether it stays, unless it is set.
     stays: Vec<bool>,
     /// Attributes to set.
     set: Vec<KeyValue>,
@@ -123,7 +123,7 @@ impl Edit {
         let stays = |pair: &KeyValue| mapped.attributes.contains(&pair.key) && !is_bookkeeping(&pair.key);
         let stays: Vec<bool> = own.iter().map(stays).collect();
         let mut edit = Self { name: mapped.record.name.clone(), stays, set: Vec::new() };
-        for (key, content) in mapped.attributes.iter() {
+        for (key, content) in mapped.attributes.iter().filter(|(key, _)| !is_bookkeeping(key)) {
             let is_known = own.iter().zip(&edit.stays).any(|(pair, stays)| *stays && pair.key == key);
             if !is_known || (key.starts_with(PREFIX) && !key.starts_with(TRACE_TAG_PREFIX)) {
                 let value = match content {

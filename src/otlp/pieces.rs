@@ -185,7 +185,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::otlp::model::Resource;
+    use crate::otlp::model::{InstrumentationScope, Resource};
 
     /// A request with one resource per row, one scope per inner row, and (trace, name length) spans.
     fn sample(rows: &[Vec<Vec<(u8, usize)>>]) -> ExportTraceServiceRequest {
@@ -199,17 +199,21 @@ mod tests {
                 ..Span::default()
             }
         };
-        let mut scope = |spans: &Vec<(u8, usize)>| ScopeSpans {
+        // What may be absent is, now and then, and lengths take one byte or two.
+        let mut scope = |(number, spans): (usize, &Vec<(u8, usize)>)| ScopeSpans {
             spans: spans.iter().map(&mut span).collect(),
-            schema_url: "scope".into(),
-            ..ScopeSpans::default()
+            scope: (number % 2 == 1)
+                .then(|| InstrumentationScope { name: "s".repeat(40 * number), ..Default::default() }),
+            schema_url: "scope".repeat(number % 3),
         };
         let resource_spans = rows
             .iter()
-            .map(|scopes| ResourceSpans {
-                resource: Some(Resource::default()),
-                scope_spans: scopes.iter().map(&mut scope).collect(),
-                schema_url: "resource".into(),
+            .enumerate()
+            .map(|(number, scopes)| ResourceSpans {
+                resource: (number % 2 == 0)
+                    .then(|| Resource { dropped_attributes_count: 1, ..Resource::default() }),
+                scope_spans: scopes.iter().enumerate().map(&mut scope).collect(),
+                schema_url: "resource".repeat(number % 3),
             })
             .collect();
         ExportTraceServiceRequest { resource_spans }
@@ -253,8 +257,8 @@ mod tests {
         #[test]
         fn pieces_hold_every_span_once_and_keep_the_limit(
             rows in proptest::collection::vec(
-                proptest::collection::vec(proptest::collection::vec((0_u8..6, 0_usize..300), 0..6), 0..3), 0..4),
-            max_bytes in 200_usize..2_000,
+                proptest::collection::vec(proptest::collection::vec((0_u8..6, 0_usize..300), 0..6), 0..5), 0..4),
+            max_bytes in 300_usize..2_000,
         ) {
             let whole = sample(&rows);
             let all = places(&whole);

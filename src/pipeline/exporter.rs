@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::{Ack, ComponentId, Delivered, Delivery, ExportError, MemoryAccount, TraceRequest, ack_channel};
+use super::{
+    Ack, ComponentId, Delivered, Delivery, DeliveryFuture, ExportError, MemoryAccount, TraceRequest,
+    ack_channel,
+};
 
 /// The end of a pipeline: takes requests, and answers for each of them.
 pub trait TraceExporter: Send + Sync + 'static {
@@ -71,20 +74,25 @@ impl Pipeline {
     ///
     /// What the exporter that failed says.
     pub async fn deliver(&self, request: Arc<TraceRequest>) -> Delivery {
+        let Some((last, others)) = self.exporters.split_last() else { return Ok(Delivered::default()) };
         let mut waiting = Vec::with_capacity(self.exporters.len());
-        for exporter in self.exporters.iter() {
-            let (ack, delivery) = ack_channel();
-            exporter.export(Arc::clone(&request), ack).await;
-            waiting.push(delivery);
+        for exporter in others {
+            waiting.push(give(exporter, Arc::clone(&request)).await);
         }
-        // The exporters have taken what they need: what waits for a write must not be held twice.
-        drop(request);
+        // The last may change it without a copy, and what waits for a write is held by who writes it alone.
+        waiting.push(give(last, request).await);
         let mut joined = Ok(Delivered::default());
         for delivery in waiting {
             joined = join(joined, delivery.await);
         }
         joined
     }
+}
+
+async fn give(exporter: &Arc<dyn TraceExporter>, request: Arc<TraceRequest>) -> DeliveryFuture {
+    let (ack, delivery) = ack_channel();
+    exporter.export(request, ack).await;
+    delivery
 }
 
 /// A retry must win over a rejection, or the exporter that could still succeed loses the request.

@@ -41,7 +41,7 @@ impl Mapper {
     }
 
     /// Adds what the mapping finds out to a request, for a server that maps it again. If nothing is to be
-    /// repaired, the server gets what came in.
+    /// repaired, the server gets the spans as they came.
     ///
     /// # Errors
     ///

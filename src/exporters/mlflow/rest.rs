@@ -30,7 +30,7 @@ pub(super) struct Server {
 /// Prepares requests for the server.
 pub(super) struct Rest {
     pub(super) connection: Arc<Connection<Server>>,
-    /// For servers that take no OTLP.
+    /// Maps for servers that take no OTLP, and enriches OTLP for those that do.
     pub(super) mapper: Mapper,
 }
 

@@ -73,7 +73,7 @@ fn framed(bytes: usize) -> usize {
 
 fn start(tag: u8, bytes: usize, out: &mut Vec<u8>) {
     out.put_u8(tag);
-    // A vector has no end that it could meet.
+    // Fails only where a buffer is full, which a vector never is.
     let _ = prost::encode_length_delimiter(bytes, out);
 }
 
