@@ -38,34 +38,32 @@ pub fn places(request: &ExportTraceServiceRequest) -> Piece<'_> {
 
 /// A request of these spans alone, each with its own resource and scope.
 pub fn request(piece: &[Place<'_>]) -> ExportTraceServiceRequest {
-    let mut built = ExportTraceServiceRequest::default();
-    let mut last: Option<&Place<'_>> = None;
-    for place in piece {
-        let same_resource = last.is_some_and(|last| std::ptr::eq(last.resource, place.resource));
-        let same_scope = last.is_some_and(|last| std::ptr::eq(last.scope, place.scope));
-        if !same_resource {
-            built.resource_spans.push(ResourceSpans {
-                resource: place.resource.resource.clone(),
-                scope_spans: Vec::new(),
-                schema_url: place.resource.schema_url.clone(),
-            });
-        }
-        let Some(resource) = built.resource_spans.last_mut() else {
-            continue;
-        };
-        if !same_scope {
-            resource.scope_spans.push(ScopeSpans {
-                scope: place.scope.scope.clone(),
-                spans: Vec::new(),
-                schema_url: place.scope.schema_url.clone(),
-            });
-        }
-        if let Some(scope) = resource.scope_spans.last_mut() {
-            scope.spans.push(place.span.clone());
-        }
-        last = Some(place);
+    let resource_spans = by_resource(piece).map(|(of, places)| ResourceSpans {
+        resource: of.resource.clone(),
+        scope_spans: by_scope(places).map(scope_spans).collect(),
+        schema_url: of.schema_url.clone(),
+    });
+    ExportTraceServiceRequest { resource_spans: resource_spans.collect() }
+}
+
+fn scope_spans((of, places): (&ScopeSpans, &[Place<'_>])) -> ScopeSpans {
+    ScopeSpans {
+        scope: of.scope.clone(),
+        spans: places.iter().map(|place| place.span.clone()).collect(),
+        schema_url: of.schema_url.clone(),
     }
-    built
+}
+
+/// Neighbours of the same resource, with that.
+fn by_resource<'p, 'a>(piece: &'p [Place<'a>]) -> impl Iterator<Item = (&'a ResourceSpans, &'p [Place<'a>])> {
+    let groups = piece.chunk_by(|one, next| std::ptr::eq(one.resource, next.resource));
+    groups.filter_map(|places| Some((places.first()?.resource, places)))
+}
+
+/// Neighbours of the same scope, with that.
+fn by_scope<'p, 'a>(piece: &'p [Place<'a>]) -> impl Iterator<Item = (&'a ScopeSpans, &'p [Place<'a>])> {
+    let groups = piece.chunk_by(|one, next| std::ptr::eq(one.scope, next.scope));
+    groups.filter_map(|places| Some((places.first()?.scope, places)))
 }
 
 /// The spans by trace, in the order in which the traces begin.
@@ -258,7 +256,7 @@ mod tests {
         fn pieces_hold_every_span_once_and_keep_the_limit(
             rows in proptest::collection::vec(
                 proptest::collection::vec(proptest::collection::vec((0_u8..6, 0_usize..300), 0..6), 0..5), 0..4),
-            max_bytes in 300_usize..2_000,
+            max_bytes in 200_usize..2_000,
         ) {
             let whole = sample(&rows);
             let all = places(&whole);

@@ -3,7 +3,8 @@
 use prost::bytes::BufMut;
 use prost::{Message, length_delimiter_len};
 
-use super::Place;
+use super::{Place, by_resource, by_scope};
+use crate::otlp::model::{ResourceSpans, ScopeSpans};
 
 /// `ExportTraceServiceRequest.resource_spans`, field 1 with a length.
 const RESOURCE_SPANS: u8 = 1 << 3 | 2;
@@ -17,48 +18,35 @@ const SCHEMA_URL: u8 = 3 << 3 | 2;
 /// What [`request`](super::request) gives, as protobuf, without a copy of each span in between.
 pub fn encode(piece: &[Place<'_>]) -> Vec<u8> {
     let mut out = Vec::with_capacity(encoded_len(piece));
-    for resource in by_resource(piece) {
-        let Some(Place { resource: about, .. }) = resource.first() else { continue };
-        start(RESOURCE_SPANS, resource_len(resource), &mut out);
-        message(ABOUT, about.resource.as_ref(), &mut out);
-        for scope in by_scope(resource) {
-            let Some(Place { scope: about, .. }) = scope.first() else { continue };
-            start(MEMBERS, scope_len(scope), &mut out);
-            message(ABOUT, about.scope.as_ref(), &mut out);
-            for place in scope {
+    for (resource, places) in by_resource(piece) {
+        start(RESOURCE_SPANS, resource_len(resource, places), &mut out);
+        message(ABOUT, resource.resource.as_ref(), &mut out);
+        for (scope, places) in by_scope(places) {
+            start(MEMBERS, scope_len(scope, places), &mut out);
+            message(ABOUT, scope.scope.as_ref(), &mut out);
+            for place in places {
                 message(MEMBERS, Some(place.span), &mut out);
             }
-            text(SCHEMA_URL, &about.schema_url, &mut out);
+            text(SCHEMA_URL, &scope.schema_url, &mut out);
         }
-        text(SCHEMA_URL, &about.schema_url, &mut out);
+        text(SCHEMA_URL, &resource.schema_url, &mut out);
     }
     out
 }
 
 /// The bytes of [`encode`].
 pub fn encoded_len(piece: &[Place<'_>]) -> usize {
-    by_resource(piece).map(|resource| framed(resource_len(resource))).sum()
+    by_resource(piece).map(|(resource, places)| framed(resource_len(resource, places))).sum()
 }
 
-fn by_resource<'p, 'a>(piece: &'p [Place<'a>]) -> impl Iterator<Item = &'p [Place<'a>]> {
-    piece.chunk_by(|one, next| std::ptr::eq(one.resource, next.resource))
+fn resource_len(of: &ResourceSpans, places: &[Place<'_>]) -> usize {
+    let scopes = by_scope(places).map(|(scope, places)| framed(scope_len(scope, places)));
+    about_len(of.resource.as_ref(), &of.schema_url) + scopes.sum::<usize>()
 }
 
-fn by_scope<'p, 'a>(piece: &'p [Place<'a>]) -> impl Iterator<Item = &'p [Place<'a>]> {
-    piece.chunk_by(|one, next| std::ptr::eq(one.scope, next.scope))
-}
-
-fn resource_len(piece: &[Place<'_>]) -> usize {
-    let about = piece
-        .first()
-        .map_or(0, |place| about_len(place.resource.resource.as_ref(), &place.resource.schema_url));
-    about + by_scope(piece).map(|scope| framed(scope_len(scope))).sum::<usize>()
-}
-
-fn scope_len(piece: &[Place<'_>]) -> usize {
-    let about =
-        piece.first().map_or(0, |place| about_len(place.scope.scope.as_ref(), &place.scope.schema_url));
-    about + piece.iter().map(|place| framed(place.span.encoded_len())).sum::<usize>()
+fn scope_len(of: &ScopeSpans, places: &[Place<'_>]) -> usize {
+    let spans = places.iter().map(|place| framed(place.span.encoded_len()));
+    about_len(of.scope.as_ref(), &of.schema_url) + spans.sum::<usize>()
 }
 
 fn about_len(about: Option<&impl Message>, schema_url: &str) -> usize {
